@@ -1,0 +1,21 @@
+"""Engines: what runs a network's layers. The reference engine calls each layer's own NumPy forward and backward."""
+
+from __future__ import annotations
+
+from pellucid.errors import ConfigError, EngineError
+
+ENGINES = ("auto", "reference", "native")
+
+
+def choose_engine(name: str) -> str:
+    """Return the engine that will run: ``"auto"`` takes the fastest one there is.
+
+    Raises:
+        ConfigError: there is no such engine.
+        EngineError: it exists, but cannot run networks here.
+    """
+    if name not in ENGINES:
+        raise ConfigError(f"no engine called {name!r}; there are {', '.join(ENGINES)}")
+    if name == "native":
+        raise EngineError("this version has no native engine for networks yet; use engine='reference' or 'auto'")
+    return "reference"

@@ -1,0 +1,112 @@
+"""The reference engine: runs a graph by calling each layer's own forward and backward.
+
+The backward pass is the reverse of the forward order, with the δ of all consumers of a value added, nothing more.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pellucid.arrays import Array, Tensors
+from pellucid.graph import INPUT, Graph, Node
+
+
+@dataclass
+class Pass:
+    """What one forward pass leaves behind.
+
+    Attributes:
+        values: the output of every node by name, and the input under :data:`~pellucid.graph.INPUT`.
+        saved: what each node keeps for its backward pass.
+    """
+
+    values: Tensors
+    saved: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+def own(tensors: Tensors, node: Node) -> Tensors:
+    """Return a node's tensors from those of the network: ``"conv1.weight"`` becomes ``"weight"``."""
+    parts = ((name.rpartition("."), value) for name, value in tensors.items())
+    return {key: value for (path, _, key), value in parts if path == node.name}
+
+
+def forward(
+    graph: Graph,
+    params: Tensors,
+    state: Tensors,
+    x: Array,
+    *,
+    training: bool = False,
+    seed: Iterable[int] = (0,),
+    known: Tensors | None = None,
+) -> Pass:
+    """Run the whole graph and keep everything that backward needs.
+
+    Args:
+        graph: the network.
+        params: parameters by full name.
+        state: running statistics by full name; updated in place when ``training``.
+        x: (N, *input_shape).
+        training: as in :meth:`pellucid.layers.base.Layer.forward`.
+        seed: random layers draw from a generator seeded with these numbers and the position of the layer.
+        known: outputs of earlier nodes to take as they are instead of computing them.
+    """
+    run = Pass({INPUT: x})
+    for position, node in enumerate(graph.nodes):
+        if known is not None and node.name in known:
+            run.values[node.name] = known[node.name]
+            continue
+        inputs = [run.values[source] for source in node.inputs]
+        run.values[node.name], run.saved[node.name] = node.layer.forward(
+            own(params, node),
+            *inputs,
+            state=own(state, node),
+            training=training,
+            rng=np.random.default_rng([*seed, position]),
+        )
+    return run
+
+
+def infer(graph: Graph, params: Tensors, state: Tensors, x: Array) -> Array:
+    """Return the output alone, letting go of every value once its last reader has run."""
+    readers = Counter(source for node in graph.nodes for source in node.inputs)
+    values: Tensors = {INPUT: x}
+    for position, node in enumerate(graph.nodes):
+        inputs = [values[source] for source in node.inputs]
+        rng = np.random.default_rng([0, position])
+        y, _ = node.layer.forward(own(params, node), *inputs, state=own(state, node), training=False, rng=rng)
+        values[node.name] = y
+        for source in node.inputs:
+            readers[source] -= 1
+            if not readers[source]:
+                del values[source]
+    return values[graph.nodes[-1].name]
+
+
+def backward(graph: Graph, params: Tensors, run: Pass, delta: Array) -> tuple[Tensors, Tensors]:
+    """Send δ from the output back to the input.
+
+    Args:
+        graph: the network.
+        params: parameters by full name, as in the forward pass.
+        run: what the forward pass left.
+        delta: ∂J/∂(output of the last node).
+
+    Returns:
+        ``(deltas, grads)``: ∂J/∂(output) of every node by name, the input's under INPUT; and ∂J/∂parameter by full name.
+    """
+    deltas: Tensors = {graph.nodes[-1].name: delta}
+    grads: Tensors = {}
+    for node in reversed(graph.nodes):
+        if node.name not in deltas:  # nothing reads this value
+            deltas[node.name] = np.zeros_like(run.values[node.name])
+        dx, own_grads = node.layer.backward(own(params, node), run.saved[node.name], deltas[node.name])
+        grads.update({f"{node.name}.{key}": value for key, value in own_grads.items()})
+        for source, part in zip(node.inputs, dx if isinstance(dx, tuple) else (dx,), strict=True):
+            deltas[source] = deltas[source] + part if source in deltas else part
+    return deltas, grads

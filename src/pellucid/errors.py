@@ -1,0 +1,38 @@
+"""Every error the library raises on purpose. All derive from :class:`PellucidError`.
+
+A message says where (layer path and settings), what came, what was expected, and what to do.
+"""
+
+from __future__ import annotations
+
+
+class PellucidError(Exception):
+    """Base of all errors raised by Pellucid; catch it to catch them all."""
+
+
+class ConfigError(PellucidError, ValueError):
+    """A setting lies outside its limits, or two settings contradict each other."""
+
+
+class ShapeError(PellucidError, ValueError):
+    """An array or a layer does not fit the shape it meets."""
+
+
+class DataError(PellucidError, ValueError):
+    """Images, labels or a data file cannot be used: NaN, out of range, empty, truncated, wrong format."""
+
+
+class ModelFileError(PellucidError, ValueError):
+    """A model file is damaged, incomplete, or describes something this version does not know."""
+
+
+class NonFiniteError(PellucidError, ArithmeticError):
+    """Training met a NaN or an infinity; the last good weights have been put back."""
+
+
+class EngineError(PellucidError, RuntimeError):
+    """The engine asked for cannot run this network here."""
+
+
+class MissingExtraError(PellucidError, ImportError):
+    """An optional dependency is not installed; the message gives the ``pip install`` line."""

@@ -1,0 +1,168 @@
+"""Receptive fields: the geometry that convolution and pooling share.
+
+Along one axis, with input length T, padding P before and P′ after, kernel R, stride S and dilation D, output l reads
+the inputs S·l + D·j − P for j = 0 … R−1 (Epelbaum, "Convolution"; Binding 1.1), and there are
+
+    ⌊(T + P + P′ − D(R−1) − 1)/S⌋ + 1
+
+outputs (Epelbaum N_p, T_p; Binding 1.3; both for D = 1 and P = P′).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from pellucid.arrays import Array
+from pellucid.errors import ShapeError
+from pellucid.layers.base import pair, require, require_pair
+
+Pair = int | tuple[int, int]
+Padding = int | tuple[int, int] | Literal["valid", "same", "full"]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of a sliding window.
+
+    Attributes:
+        length, before, after: input length and the padding on either side.
+        kernel, stride, dilation: as in the layer.
+        outputs: number of window positions.
+    """
+
+    length: int
+    before: int
+    after: int
+    kernel: int
+    stride: int
+    dilation: int
+    outputs: int
+
+    @property
+    def span(self) -> int:
+        """Input pixels from the first to the last one that a window reads, D(R−1) + 1."""
+        return self.dilation * (self.kernel - 1) + 1
+
+    @property
+    def padded(self) -> int:
+        """Length of the padded axis that every window fits in (longer than T + P + P′ in ceil mode)."""
+        return max(self.length + self.before + self.after, self.stride * (self.outputs - 1) + self.span)
+
+    def taps(self) -> Array:
+        """Return the input index of every (output, tap) pair, shape (outputs, kernel); padding is out of range."""
+        return self.stride * np.arange(self.outputs)[:, None] + self.dilation * np.arange(self.kernel) - self.before
+
+
+def check_window(layer: object, kernel_size: Pair, stride: Pair, padding: object, dilation: Pair) -> None:
+    """Check the settings of a sliding window; raises :class:`~pellucid.errors.ConfigError` naming the layer."""
+    require_pair(layer, "kernel_size", kernel_size, least=1)
+    require_pair(layer, "stride", stride, least=1)
+    require_pair(layer, "dilation", dilation, least=1)
+    if isinstance(padding, str):
+        names = ("valid", "same", "full")
+        require(padding in names, layer, f"padding must be a number, a pair or one of {names}; got {padding!r}")
+    else:
+        require_pair(layer, "padding", padding, least=0)
+
+
+def axes(
+    layer: object,
+    size: tuple[int, int],
+    kernel_size: Pair,
+    stride: Pair,
+    padding: Padding,
+    dilation: Pair = 1,
+    ceil_mode: bool = False,
+) -> tuple[Axis, Axis]:
+    """Return the geometry along height and width of windows sliding over maps of ``size`` (H, W).
+
+    ``"same"`` gives ⌈T/S⌉ outputs with the odd pixel of padding at the end; ``"full"`` pads by D(R−1) on both sides.
+    In ceil mode the size formula rounds up, but a window never starts in the padding after the input.
+
+    Raises:
+        ShapeError: the kernel is larger than the padded input.
+    """
+    kernels, strides, dilations = pair(kernel_size), pair(stride), pair(dilation)
+    found: list[Axis] = []
+    for i, (length, kernel, step, gap) in enumerate(zip(size, kernels, strides, dilations, strict=True)):
+        span = gap * (kernel - 1) + 1
+        before, after = _pads(padding, i, length, span, step)
+        room = length + before + after - span
+        if room < 0:
+            side = ("height", "width")[i]
+            raise ShapeError(
+                f"{layer!r}: its kernel spans {span} pixels, more than the {side} of the padded input, "
+                f"{length + before + after} (input maps are {size[0]}×{size[1]}); "
+                "use a smaller kernel, more padding, a larger image, or drop a pooling layer before it"
+            )
+        outputs = room // step + 1
+        if ceil_mode and room % step and step * outputs < length + before:
+            outputs += 1
+        found.append(Axis(length, before, after, kernel, step, gap, outputs))
+    return found[0], found[1]
+
+
+def _pads(padding: Padding, axis: int, length: int, span: int, stride: int) -> tuple[int, int]:
+    if padding == "valid":
+        return 0, 0
+    if padding == "full":
+        return span - 1, span - 1
+    if padding == "same":
+        total = max((-(-length // stride) - 1) * stride + span - length, 0)
+        return total // 2, total - total // 2
+    amount = pair(padding)[axis]
+    return amount, amount
+
+
+def pad(x: Array, rows: Axis, columns: Axis, value: float = 0.0) -> Array:
+    """Return maps (N, C, H, W) with a border of ``value`` so that every window lies inside."""
+    border = [(axis.before, axis.padded - axis.before - axis.length) for axis in (rows, columns)]
+    return np.pad(x, [(0, 0), (0, 0), *border], constant_values=value)
+
+
+def windows(padded: Array, rows: Axis, columns: Axis) -> Array:
+    """Return a view of every window, shape (N, C, outputs_h, outputs_w, kernel_h, kernel_w), of padded maps."""
+    view = sliding_window_view(padded, (rows.span, columns.span), axis=(2, 3))
+    return view[
+        :,
+        :,
+        : rows.stride * rows.outputs : rows.stride,
+        : columns.stride * columns.outputs : columns.stride,
+        :: rows.dilation,
+        :: columns.dilation,
+    ]
+
+
+def overlap_add(patches: Array, rows: Axis, columns: Axis) -> Array:
+    """Return maps (N, C, H, W) in which every window's values are added where :func:`windows` read them.
+
+    The transpose of ``windows(pad(x))``: what falls on the padding is dropped.
+    """
+    n, c = patches.shape[:2]
+    padded = np.zeros((n, c, rows.padded, columns.padded), patches.dtype)
+    for j in range(rows.kernel):
+        for k in range(columns.kernel):
+            top, left = j * rows.dilation, k * columns.dilation
+            padded[
+                :,
+                :,
+                top : top + rows.stride * rows.outputs : rows.stride,
+                left : left + columns.stride * columns.outputs : columns.stride,
+            ] += patches[..., j, k]
+    return padded[:, :, rows.before : rows.before + rows.length, columns.before : columns.before + columns.length]
+
+
+def require_real_pixels(layer: object, rows: Axis, columns: Axis) -> None:
+    """Raise :class:`ShapeError` if some window of a pooling layer would hold padding only."""
+    for side, axis in (("height", rows), ("width", columns)):
+        taps = axis.taps()
+        inside = ((taps >= 0) & (taps < axis.length)).any(axis=1)
+        if not inside.all():
+            raise ShapeError(
+                f"{layer!r}: window {int(np.argmin(inside))} along the {side} would hold padding only "
+                f"(input {axis.length}, padding {axis.before} and {axis.after}); use less padding or a smaller stride"
+            )

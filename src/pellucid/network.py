@@ -1,0 +1,451 @@
+"""Network: a description and an input shape become parameters, predictions and gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pellucid.arrays import Array, Shape, Tensors
+from pellucid.description import from_json, to_json
+from pellucid.engine import choose_engine, reference
+from pellucid.errors import ConfigError, DataError, ModelFileError, PellucidError, ShapeError
+from pellucid.graph import INPUT, Graph
+from pellucid.layers.base import Layer, Symbol
+from pellucid.losses import Loss, SquaredError, resolve_loss
+from pellucid.regularizers import Penalty
+from pellucid.tracing import Step, Trace
+
+if TYPE_CHECKING:
+    from pellucid.summary import Summary
+    from pellucid.training.history import History
+
+#: version of the description stored in model files
+FORMAT = 1
+
+
+class TensorTable(MutableMapping[str, Array]):
+    """The network's arrays by name. Assigning copies the numbers in; names and shapes stay what the layers say.
+
+    Raises on assignment:
+        KeyError: there is no tensor of that name.
+        ShapeError: the shape is not the tensor's.
+    """
+
+    def __init__(self, tensors: Tensors) -> None:
+        self._tensors = tensors
+
+    def __getitem__(self, name: str) -> Array:
+        """Return the array itself: changes to it change the network."""
+        if name not in self._tensors:
+            raise KeyError(f"no tensor called {name!r}; there are {', '.join(self._tensors)}")
+        return self._tensors[name]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        """Copy ``value`` into the tensor of that name."""
+        own, given = self[name], np.asarray(value)
+        if given.shape != own.shape:
+            raise ShapeError(f"{name!r} has shape {own.shape}, cannot take an array of shape {given.shape}")
+        own[...] = given
+
+    def __delitem__(self, name: str) -> None:
+        """Refuse: the layers decide which tensors there are."""
+        raise TypeError(f"{name!r} belongs to its layer and cannot be deleted")
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names, in the order of the layers."""
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        """Return how many tensors there are."""
+        return len(self._tensors)
+
+    def __repr__(self) -> str:
+        """List names, shapes and dtypes."""
+        return "{" + ", ".join(f"{k!r}: {v.dtype}{list(v.shape)}" for k, v in self._tensors.items()) + "}"
+
+
+class Network:
+    """A convolutional network: layers, parameters, and a loss.
+
+    Args:
+        layers: a list of layers, one layer (often a :class:`~pellucid.layers.Sequential`), or the last symbol of the
+            functional form.
+        input_shape: (C, H, W) or (K,), without the batch; left out for the functional form.
+        loss: ``"cross_entropy"``, ``"log_loss"``, ``"squared_error"``, or a :class:`~pellucid.losses.Loss`.
+        seed: fixes initial weights, dropout, and the order of samples in :meth:`fit`.
+        dtype: ``"float32"`` or ``"float64"``.
+        engine: ``"auto"``, ``"reference"`` or ``"native"``.
+        input_mean: subtracted from every input. An array, (C,) for one mean a channel or the input's shape for one a
+            pixel; or ``"channel"`` or ``"pixel"`` to take it from the training data at the first :meth:`fit`
+            (Epelbaum, "Input layer", μ_f and μ_fjk). Not for regression.
+        regularization: penalties such as ``L2(1e-4)``, added to the loss.
+
+    Raises:
+        ConfigError: a setting is out of range or contradicts another.
+        ShapeError: a layer does not fit; the message shows the chain of shapes up to it.
+        EngineError: the engine asked for cannot run here.
+
+    Example:
+        >>> from pellucid import Network
+        >>> from pellucid.layers import Conv2d, Flatten, Linear, ReLU
+        >>> net = Network([Conv2d(6, 5), ReLU(), Flatten(), Linear(10)], input_shape=(1, 28, 28))
+        >>> list(net.parameters)
+        ['0.weight', '0.bias', '3.weight', '3.bias']
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer] | Layer | Symbol | Graph,
+        input_shape: Shape | None = None,
+        *,
+        loss: str | Loss = "cross_entropy",
+        seed: int = 0,
+        dtype: str = "float32",
+        engine: str = "auto",
+        input_mean: str | Any | None = None,
+        regularization: Sequence[Penalty] = (),
+    ) -> None:
+        if dtype not in ("float32", "float64"):
+            raise ConfigError(f"dtype must be 'float32' or 'float64', got {dtype!r}")
+        if seed < 0:
+            raise ConfigError(f"seed must not be negative, got {seed}")
+        self.graph = layers if isinstance(layers, Graph) else Graph(layers, input_shape)
+        self.loss = resolve_loss(loss)
+        self.seed = seed
+        self.dtype = np.dtype(dtype)
+        self.engine = choose_engine(engine)
+        self.regularization = tuple(regularization)
+        #: number of training batches seen; random layers draw by seed and step
+        self.step = 0
+        self._params, self._state = self._initial_tensors()
+        self._regularized = [
+            f"{n.name}.{key}" for n in self.graph.nodes for key in n.layer.regularized if f"{n.name}.{key}" in self._params
+        ]
+        self._mean: Array | None = None
+        self._mean_mode: str | None = None
+        if input_mean is not None:
+            self._set_input_mean(input_mean)
+
+    @property
+    def input_shape(self) -> Shape:
+        """Shape of one sample, without the batch."""
+        return self.graph.input_shape
+
+    @property
+    def output_shape(self) -> Shape:
+        """Shape of one output, without the batch."""
+        return self.graph.output_shape
+
+    @property
+    def parameters(self) -> TensorTable:
+        """Learnable arrays by name; ``net.parameters["0.weight"] = array`` copies the array in."""
+        return TensorTable(self._params)
+
+    @parameters.setter
+    def parameters(self, values: Mapping[str, Any]) -> None:
+        table = self.parameters
+        for name, value in values.items():
+            table[name] = value
+
+    @property
+    def state(self) -> TensorTable:
+        """Running statistics by name; assigned like :attr:`parameters`."""
+        return TensorTable(self._state)
+
+    @property
+    def input_mean(self) -> Array | None:
+        """What is subtracted from every input, (C, 1, 1) or the input's shape; None before it is known."""
+        return self._mean
+
+    @property
+    def regularized(self) -> tuple[str, ...]:
+        """Names of the parameters that L1, L2 and max-norm act on."""
+        return tuple(self._regularized)
+
+    def forward(self, x: Any, *, batch_size: int = 256) -> Array:
+        """Return the last layer's output, before the loss's own activation, shape (N, *output_shape).
+
+        Args:
+            x: images (N, C, H, W), or (N, H, W) for one channel; vectors (N, K). ``uint8`` counts as pixels and is
+                divided by 255; numbers of any other type are taken as they are.
+            batch_size: samples run at a time; bounds the memory, does not change the result.
+
+        Raises:
+            DataError: no samples, NaN or infinity, or numbers that are not real.
+            ShapeError: samples of the wrong shape.
+        """
+        return self._infer(self.check_images(x), batch_size)
+
+    def predict(self, x: Any, *, batch_size: int = 256) -> Array:
+        """Return the prediction: :meth:`forward` through the loss's activation (softmax, sigmoid or identity)."""
+        return self.loss.activation(self.forward(x, batch_size=batch_size))
+
+    def evaluate(
+        self, x: Any, y: Any, *, sample_weight: Any | None = None, batch_size: int = 256
+    ) -> dict[str, float]:
+        """Return ``{"loss": ..., "accuracy": ...}`` over the samples (``"mae"`` instead of accuracy for values).
+
+        The loss leaves penalties out, and is a mean over samples if the loss's reduction is ``"mean"``.
+
+        Raises:
+            DataError, ShapeError: as :meth:`forward`, or labels that do not fit.
+        """
+        images, target = self.check_samples(x, y)
+        outputs = self._infer(images, batch_size)
+        weight = self.loss.weights(target, sample_weight)
+        total = weight.sum() if self.loss.reduction == "mean" else 1.0
+        return {
+            "loss": float(weight @ self.loss.per_sample(outputs, target) / total),
+            self.loss.metric_name(target): float(
+                np.average(self.loss.metric(self.loss.activation(outputs), target), weights=weight)
+            ),
+        }
+
+    def loss_and_gradients(self, x: Any, y: Any, *, sample_weight: Any | None = None) -> tuple[float, Tensors]:
+        """Return J and ∂J/∂parameter by name, for one batch, as training does (batch statistics, dropout).
+
+        Running statistics move on as they do in training; parameters and :attr:`step` do not.
+
+        Raises:
+            DataError, ShapeError: as :meth:`evaluate`.
+        """
+        images, target = self.check_samples(x, y)
+        value, gradients, _ = self.batch_gradients(images, target, sample_weight)
+        return value, gradients
+
+    def batch_gradients(
+        self, images: Array, target: Array, sample_weight: Array | None = None
+    ) -> tuple[float, Tensors, Array]:
+        """Return J, the gradients and the outputs for a batch that :meth:`check_samples` has passed."""
+        run = self._training_pass(self.prepare(images))
+        outputs = run.values[self.graph.nodes[-1].name]
+        value, delta = self.loss.value_and_delta(outputs, target, sample_weight)
+        _, gradients = reference.backward(self.graph, self._params, run, delta)
+        for name in self._regularized:
+            for penalty in self.regularization:
+                value += penalty.value(self._params[name])
+                gradients[name] = gradients[name] + penalty.gradient(self._params[name])
+        return value, {name: gradients[name] for name in self._params}, outputs
+
+    def trace(self, x: Any, y: Any, *, training: bool = True) -> Trace:
+        """Return every layer's output, δ and gradients for one batch, named and in order; changes nothing.
+
+        Args:
+            x, y: as in :meth:`loss_and_gradients`.
+            training: use batch statistics and dropout, as while training; else running statistics, no dropout.
+        """
+        images, target = self.check_samples(x, y)
+        state = {name: value.copy() for name, value in self._state.items()}
+        start = self.prepare(images)
+        run = reference.forward(
+            self.graph, self._params, state, start, training=training, seed=(self.seed, self.step)
+        )
+        outputs = run.values[self.graph.nodes[-1].name]
+        value, delta = self.loss.value_and_delta(outputs, target)
+        deltas, gradients = reference.backward(self.graph, self._params, run, delta)
+        steps = tuple(
+            Step(n.name, n.layer, n.inputs, run.values[n.name], deltas[n.name], reference.own(gradients, n))
+            for n in self.graph.nodes
+        )
+        return Trace(start, deltas[INPUT], steps, self.loss.activation(outputs), target, value)
+
+    def fit(self, x: Any, y: Any, **settings: Any) -> History:
+        """Train; see :func:`pellucid.training.fit` for every setting.
+
+        Returns:
+            The history: loss and metric of every epoch.
+        """
+        from pellucid.training.loop import fit
+
+        return fit(self, x, y, **settings)
+
+    def summary(self) -> Summary:
+        """Return a table of layers, output shapes, parameters, multiply-adds and memory; print it to read it."""
+        from pellucid.summary import Summary
+
+        return Summary(self.graph, self._params, self.dtype)
+
+    def save(self, path: str | Path) -> None:
+        """Write a model file (safetensors; the description as JSON in its metadata), whole or not at all.
+
+        Raises:
+            ModelFileError: the file cannot be written.
+        """
+        from pellucid.interop import model_file
+
+        model_file.write(Path(path), self.describe(), self.tensors())
+
+    @classmethod
+    def load(cls, path: str | Path, *, engine: str = "auto") -> Network:
+        """Read a model file written by :meth:`save`.
+
+        Raises:
+            ModelFileError: the file is missing, cut, damaged, of an unknown format, names unknown layers, or its
+                tensors are not those of the network it describes.
+        """
+        from pellucid.interop import model_file
+
+        description, tensors = model_file.read(Path(path))
+        try:
+            return cls.rebuild(description, tensors, engine=engine)
+        except (PellucidError, KeyError, TypeError, ValueError) as error:
+            reason = error if isinstance(error, PellucidError) else f"{type(error).__name__}: {error}"
+            raise ModelFileError(f"{path}: {reason}") from error
+
+    def describe(self) -> dict[str, Any]:
+        """Return everything but the numbers, as plain JSON types."""
+        return {
+            "format": FORMAT,
+            "network": self.graph.to_json(),
+            "loss": to_json(self.loss),
+            "regularization": to_json(self.regularization),
+            "seed": self.seed,
+            "step": self.step,
+            "dtype": self.dtype.name,
+            "input_mean": self._mean_mode,
+        }
+
+    def tensors(self) -> Tensors:
+        """Return every array a model file holds: parameters, running statistics, the input mean."""
+        own = {**self._params, **self._state}
+        return own if self._mean is None else {**own, INPUT + ".mean": self._mean}
+
+    @classmethod
+    def rebuild(cls, description: dict[str, Any], tensors: Tensors, *, engine: str = "auto") -> Network:
+        """Rebuild a network from :meth:`describe` and :meth:`tensors`.
+
+        Raises:
+            ModelFileError: an unknown format; missing, extra or misshapen tensors.
+        """
+        if description.get("format") != FORMAT:
+            raise ModelFileError(f"format {description.get('format')!r} is not known; this version reads {FORMAT}")
+        network = cls(
+            Graph.from_json(description["network"]),
+            loss=from_json(description["loss"], Loss),
+            regularization=[from_json(entry, Penalty) for entry in description["regularization"]],
+            seed=int(description["seed"]),
+            dtype=str(description["dtype"]),
+            engine=engine,
+        )
+        network.step = int(description["step"])
+        tensors = dict(tensors)
+        mean = tensors.pop(INPUT + ".mean", None)
+        if mean is not None:
+            network._set_input_mean(mean)
+        elif description["input_mean"] is not None:
+            network._set_input_mean(description["input_mean"])
+        own = {**network._params, **network._state}
+        missing, extra = own.keys() - tensors.keys(), tensors.keys() - own.keys()
+        if missing or extra:
+            told = [f"{label} {', '.join(sorted(names))}" for label, names in (("lacks", missing), ("has unknown", extra)) if names]
+            raise ModelFileError(f"the file {' and '.join(told)}: its tensors are not those of the network it describes")
+        for name, value in tensors.items():
+            if value.shape != own[name].shape or value.dtype != own[name].dtype:
+                raise ModelFileError(
+                    f"tensor {name!r} is {value.dtype}{list(value.shape)}, the network needs "
+                    f"{own[name].dtype}{list(own[name].shape)}"
+                )
+            own[name][...] = value
+        return network
+
+    def copy(self, *, dtype: str | None = None) -> Network:
+        """Return an independent network with the same weights, in another dtype if one is given."""
+        tensors = {k: v.astype(dtype or v.dtype) for k, v in self.tensors().items()}
+        return Network.rebuild({**self.describe(), "dtype": dtype or self.dtype.name}, tensors, engine=self.engine)
+
+    def centre_on(self, images: Array) -> None:
+        """Set :attr:`input_mean` from training images, if ``"channel"`` or ``"pixel"`` was asked for and none is set."""
+        if self._mean is None and self._mean_mode is not None:
+            over = (0, 2, 3) if self._mean_mode == "channel" else (0,)
+            mean = images.mean(axis=over, keepdims=True, dtype=np.float64)[0]
+            self._mean = (mean / 255 if images.dtype == np.uint8 else mean).astype(self.dtype)
+
+    def check_images(self, x: Any) -> Array:
+        """Return inputs as (N, *input_shape), not yet scaled or centred; see :meth:`forward` for what is taken.
+
+        Raises:
+            DataError: no samples, NaN or infinity, or numbers that are not real.
+            ShapeError: samples of the wrong shape.
+        """
+        images = np.asarray(x)
+        expected = self.input_shape
+        if images.dtype.kind not in "biuf":
+            raise DataError(f"images must be real numbers, got dtype {images.dtype}")
+        if len(expected) == 3 and expected[0] == 1 and images.ndim == 3 and images.shape[1:] == expected[1:]:
+            images = images[:, None]
+        if images.shape[1:] != expected or images.ndim != len(expected) + 1:
+            hint = "; for a single sample pass x[None]" if images.shape == expected else ""
+            wanted = ", ".join(map(str, expected))
+            raise ShapeError(f"inputs have shape {images.shape}, the network takes (N, {wanted}){hint}")
+        if not len(images):
+            raise DataError("there are no samples")
+        if images.dtype.kind == "f" and not np.isfinite(images).all():
+            bad = int((~np.isfinite(images).reshape(len(images), -1).all(axis=1)).argmax())
+            raise DataError(f"sample {bad} contains NaN or infinity; clean the data first")
+        return images
+
+    def check_samples(self, x: Any, y: Any) -> tuple[Array, Array]:
+        """Return checked inputs and encoded targets (N, K) of the same length.
+
+        Raises:
+            DataError, ShapeError: as :meth:`check_images`, or labels that do not fit.
+        """
+        images = self.check_images(x)
+        target = self.loss.encode(y, self.output_shape, self.dtype)
+        if len(images) != len(target):
+            raise DataError(f"there are {len(images)} inputs but {len(target)} targets")
+        return images, target
+
+    def prepare(self, images: Array) -> Array:
+        """Return checked inputs in the network's dtype, pixels divided by 255, the input mean taken off."""
+        x = images.astype(self.dtype)
+        if images.dtype == np.uint8:
+            x /= 255
+        return x if self._mean is None else x - self._mean
+
+    def _infer(self, images: Array, batch_size: int) -> Array:
+        if batch_size < 1:
+            raise ConfigError(f"batch_size must be at least 1, got {batch_size}")
+        run: Callable[[Array], Array] = lambda x: reference.infer(self.graph, self._params, self._state, x)  # noqa: E731
+        parts = [run(self.prepare(images[i : i + batch_size])) for i in range(0, len(images), batch_size)]
+        return np.concatenate(parts)
+
+    def _training_pass(self, x: Array) -> reference.Pass:
+        return reference.forward(
+            self.graph, self._params, self._state, x, training=True, seed=(self.seed, self.step)
+        )
+
+    def _initial_tensors(self) -> tuple[Tensors, Tensors]:
+        rng = np.random.default_rng(self.seed)
+        params: Tensors = {}
+        state: Tensors = {}
+        for node in self.graph.nodes:
+            shape = node.input_shapes[0]
+            for key, value in node.layer.init_params(shape, rng).items():
+                params[f"{node.name}.{key}"] = np.ascontiguousarray(value, dtype=self.dtype)
+            for key, value in node.layer.init_state(shape).items():
+                state[f"{node.name}.{key}"] = np.array(value, dtype=self.dtype)
+        return params, state
+
+    def _set_input_mean(self, mean: Any) -> None:
+        if isinstance(self.loss, SquaredError):
+            raise ConfigError("input_mean is not for regression (Epelbaum, 'Input layer'): leave it out with squared_error")
+        if isinstance(mean, str):
+            if mean not in ("channel", "pixel"):
+                raise ConfigError(f"input_mean must be 'channel', 'pixel' or an array, got {mean!r}")
+            if mean == "channel" and len(self.input_shape) != 3:
+                raise ConfigError(f"input_mean='channel' needs images; the input has shape {self.input_shape}")
+            self._mean_mode = mean
+            return
+        given = np.asarray(mean, dtype=self.dtype)
+        channels = self.input_shape[0]
+        if len(self.input_shape) == 3 and given.shape in ((channels,), (channels, 1, 1)):
+            given = given.reshape(channels, 1, 1)
+        elif given.shape != self.input_shape:
+            raise ShapeError(f"input_mean has shape {given.shape}, expected ({channels},) or {self.input_shape}")
+        if not np.isfinite(given).all():
+            raise DataError("input_mean contains NaN or infinity")
+        self._mean = given.copy()

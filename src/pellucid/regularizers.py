@@ -1,0 +1,64 @@
+"""Penalties: terms added to the loss that keep weights small.
+
+They act on the weights of convolutions and linear layers (:attr:`pellucid.layers.Layer.regularized`), not on biases
+or batch-norm coefficients, and they are part of J: of its value, its gradients, and of what the checker checks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pellucid.arrays import Array
+from pellucid.description import Described
+from pellucid.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Penalty(Described):
+    """Base of the penalties.
+
+    Attributes:
+        strength: λ, not negative.
+    """
+
+    strength: float
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.strength) and self.strength >= 0):
+            raise ConfigError(f"{type(self).__name__}: strength must be finite and not negative; got {self.strength}")
+
+    def value(self, weight: Array) -> float:
+        """Return the term added to J for one weight array."""
+        raise NotImplementedError
+
+    def gradient(self, weight: Array) -> Array:
+        """Return its derivative, of the weight's shape."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class L1(Penalty):
+    """J += λ Σ|θ|, ∂J/∂θ += λ sign θ: drives weights to exactly zero."""
+
+    def value(self, weight: Array) -> float:
+        """Return λ Σ|θ|."""
+        return self.strength * float(abs(weight).sum())
+
+    def gradient(self, weight: Array) -> Array:
+        """Return λ sign θ, 0 at 0."""
+        return self.strength * np.sign(weight)
+
+
+@dataclass(frozen=True)
+class L2(Penalty):
+    """J += ½λ Σθ², ∂J/∂θ += λθ: with plain SGD the same as weight decay."""
+
+    def value(self, weight: Array) -> float:
+        """Return ½λ Σθ²."""
+        return 0.5 * self.strength * float(np.square(weight).sum())
+
+    def gradient(self, weight: Array) -> Array:
+        """Return λθ."""
+        return self.strength * weight
