@@ -8,11 +8,27 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 from pellucid.errors import ConfigError
 
 _T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Formula:
+    """What :func:`pellucid.explain.formula` shows for a layer or a loss, in LaTeX.
+
+    Attributes:
+        forward: the equation.
+        backward: quantity (``"dx"``, ``"dweight"``, ...) to the equation of its derivative.
+        source: the text and equation numbers it comes from.
+    """
+
+    forward: str
+    backward: dict[str, str]
+    source: str
 
 
 class Described:

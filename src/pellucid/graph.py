@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pellucid.arrays import Shape
+import numpy as np
+
+from pellucid.arrays import Rng, Shape, Tensors
 from pellucid.description import from_json, to_json
 from pellucid.errors import ConfigError, ShapeError
 from pellucid.layers.base import Layer, Symbol
@@ -88,6 +90,18 @@ class Graph:
         self._shapes[path] = tuple(shape)
         return path
 
+    def init_tensors(self, rng: Rng, dtype: Any) -> tuple[Tensors, Tensors]:
+        """Return fresh ``(parameters, state)`` of all layers by full name, in ``dtype``."""
+        params: Tensors = {}
+        state: Tensors = {}
+        for node in self.nodes:
+            shape = node.input_shapes[0]
+            for key, value in node.layer.init_params(shape, rng).items():
+                params[f"{node.name}.{key}"] = np.array(value, dtype=dtype, order="C")
+            for key, value in node.layer.init_state(shape).items():
+                state[f"{node.name}.{key}"] = np.array(value, dtype=dtype, order="C")
+        return params, state
+
     def to_json(self) -> dict[str, Any]:
         """Return the graph as plain JSON types."""
         return {
@@ -110,17 +124,23 @@ class Graph:
             for entry in data["layers"]:
                 graph.add(str(entry["name"]), from_json(entry["layer"], Layer), *entry["inputs"])
         except (KeyError, TypeError) as error:
-            raise ConfigError(f"the network's description is not well formed: {type(error).__name__} {error}") from error
+            raise ConfigError(
+                f"the network's description is not well formed: {type(error).__name__} {error}"
+            ) from error
         if not graph.nodes:
             raise ConfigError("the network's description has no layers")
         return graph
 
     def _set_input(self, shape: Shape | None) -> None:
         if shape is None:
-            raise ConfigError("give input_shape, e.g. input_shape=(1, 28, 28) for 28×28 grey images, or start with Input")
+            raise ConfigError(
+                "give input_shape, e.g. input_shape=(1, 28, 28) for 28×28 grey images, or start with Input"
+            )
         good = len(shape) in (1, 3) and all(isinstance(n, int) and n >= 1 for n in shape)  # pyright: ignore
         if not good:
-            raise ShapeError(f"input_shape must be (channels, height, width) or (features,), without the batch; got {shape}")
+            raise ShapeError(
+                f"input_shape must be (channels, height, width) or (features,), without the batch; got {shape}"
+            )
         self._shapes[INPUT] = tuple(shape)
 
     def _connect_symbols(self, output: Symbol, input_shape: Shape | None) -> None:

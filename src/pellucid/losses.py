@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from pellucid.arrays import Array, Shape
-from pellucid.description import Described
+from pellucid.description import Described, Formula
 from pellucid.errors import ConfigError, DataError, ShapeError
 
 
@@ -36,8 +36,7 @@ class Loss(Described):
     reduction: Literal["mean", "sum"] = "mean"
     class_weight: Mapping[int, float] | None = None
 
-    #: LaTeX of ℓ_t, of p and of δ, with the source
-    formula: ClassVar[tuple[str, str, str, str]]
+    formula: ClassVar[Formula | None] = None
 
     def __post_init__(self) -> None:
         if self.reduction not in ("mean", "sum"):
@@ -168,11 +167,10 @@ class CrossEntropy(Loss):
     Source: Nguyen (5), (6), (10)–(23); Epelbaum, "Backpropagate from output to fc".
     """
 
-    formula: ClassVar[tuple[str, str, str, str]] = (
-        r"\ell_t = -\sum_k y_{tk} \ln p_{tk}",
-        r"p_{tk} = \frac{e^{a_{tk}}}{\sum_i e^{a_{ti}}}",
-        r"\delta_{tk} = \frac{w_t}{\sum_t w_t}\,(p_{tk} - y_{tk})",
-        "Nguyen (5), (6), (23)",
+    formula: ClassVar[Formula | None] = Formula(
+        forward=r"p_{tk} = \frac{e^{a_{tk}}}{\sum_i e^{a_{ti}}},\quad \ell_t = -\sum_k y_{tk} \ln p_{tk}",
+        backward={"delta": r"\delta_{tk} = \frac{w_t}{\sum_t w_t}\,(p_{tk} - y_{tk})"},
+        source="Nguyen (5), (6), (23)",
     )
 
     def activation(self, a: Array) -> Array:
@@ -191,7 +189,9 @@ class CrossEntropy(Loss):
         if target.shape[1] == 1:
             raise DataError("CrossEntropy needs two outputs or more; use LogLoss for a single yes-or-no output")
         if (abs(target.sum(axis=1) - 1) > 1e-4).any():
-            raise DataError("CrossEntropy: the targets of a sample must sum to 1; use LogLoss for several labels a sample")
+            raise DataError(
+                "CrossEntropy: the targets of a sample must sum to 1; use LogLoss for several labels a sample"
+            )
 
 
 @dataclass(frozen=True)
@@ -207,11 +207,11 @@ class LogLoss(Loss):
     Source: Grishin §7, §9.
     """
 
-    formula: ClassVar[tuple[str, str, str, str]] = (
+    formula: ClassVar[Formula | None] = Formula(
+        forward=r"p_{tk} = \frac{1}{1+e^{-a_{tk}}},\quad "
         r"\ell_t = -\sum_k \left[y_{tk}\ln p_{tk} + (1-y_{tk})\ln(1-p_{tk})\right]",
-        r"p_{tk} = \frac{1}{1+e^{-a_{tk}}}",
-        r"\delta_{tk} = \frac{w_t}{\sum_t w_t}\,(p_{tk} - y_{tk})",
-        "Grishin §7, §9",
+        backward={"delta": r"\delta_{tk} = \frac{w_t}{\sum_t w_t}\,(p_{tk} - y_{tk})"},
+        source="Grishin §7, §9",
     )
 
     def activation(self, a: Array) -> Array:
@@ -243,12 +243,12 @@ class SquaredError(Loss):
     Source: Binding (1.5), (1.6), (2.10); Epelbaum, "Backpropagate from output to fc".
     """
 
-    formula: ClassVar[tuple[str, str, str, str]] = (
-        r"\ell_t = \tfrac{1}{2}\sum_k (p_{tk} - y_{tk})^2",
-        r"p_{tk} = a_{tk}",
-        r"\delta_{tk} = \frac{w_t}{\sum_t w_t}\,(p_{tk} - y_{tk})",
-        "Binding (1.6), (2.10)",
+    formula: ClassVar[Formula | None] = Formula(
+        forward=r"p_{tk} = a_{tk},\quad \ell_t = \tfrac{1}{2}\sum_k (p_{tk} - y_{tk})^2",
+        backward={"delta": r"\delta_{tk} = \frac{w_t}{\sum_t w_t}\,(p_{tk} - y_{tk})"},
+        source="Binding (1.6), (2.10)",
     )
+
     def activation(self, a: Array) -> Array:
         """Return a."""
         return a

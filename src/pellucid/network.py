@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from pellucid.graph import INPUT, Graph
 from pellucid.layers.base import Layer, Symbol
 from pellucid.losses import Loss, SquaredError, resolve_loss
 from pellucid.regularizers import Penalty
+from pellucid.tensor_table import TensorTable
 from pellucid.tracing import Step, Trace
 
 if TYPE_CHECKING:
@@ -24,47 +25,6 @@ if TYPE_CHECKING:
 
 #: version of the description stored in model files
 FORMAT = 1
-
-
-class TensorTable(MutableMapping[str, Array]):
-    """The network's arrays by name. Assigning copies the numbers in; names and shapes stay what the layers say.
-
-    Raises on assignment:
-        KeyError: there is no tensor of that name.
-        ShapeError: the shape is not the tensor's.
-    """
-
-    def __init__(self, tensors: Tensors) -> None:
-        self._tensors = tensors
-
-    def __getitem__(self, name: str) -> Array:
-        """Return the array itself: changes to it change the network."""
-        if name not in self._tensors:
-            raise KeyError(f"no tensor called {name!r}; there are {', '.join(self._tensors)}")
-        return self._tensors[name]
-
-    def __setitem__(self, name: str, value: Any) -> None:
-        """Copy ``value`` into the tensor of that name."""
-        own, given = self[name], np.asarray(value)
-        if given.shape != own.shape:
-            raise ShapeError(f"{name!r} has shape {own.shape}, cannot take an array of shape {given.shape}")
-        own[...] = given
-
-    def __delitem__(self, name: str) -> None:
-        """Refuse: the layers decide which tensors there are."""
-        raise TypeError(f"{name!r} belongs to its layer and cannot be deleted")
-
-    def __iter__(self) -> Iterator[str]:
-        """Iterate over the names, in the order of the layers."""
-        return iter(self._tensors)
-
-    def __len__(self) -> int:
-        """Return how many tensors there are."""
-        return len(self._tensors)
-
-    def __repr__(self) -> str:
-        """List names, shapes and dtypes."""
-        return "{" + ", ".join(f"{k!r}: {v.dtype}{list(v.shape)}" for k, v in self._tensors.items()) + "}"
 
 
 class Network:
@@ -120,9 +80,12 @@ class Network:
         self.regularization = tuple(regularization)
         #: number of training batches seen; random layers draw by seed and step
         self.step = 0
-        self._params, self._state = self._initial_tensors()
+        self._params, self._state = self.graph.init_tensors(np.random.default_rng(seed), self.dtype)
         self._regularized = [
-            f"{n.name}.{key}" for n in self.graph.nodes for key in n.layer.regularized if f"{n.name}.{key}" in self._params
+            f"{n.name}.{key}"
+            for n in self.graph.nodes
+            for key in n.layer.regularized
+            if f"{n.name}.{key}" in self._params
         ]
         self._mean: Array | None = None
         self._mean_mode: str | None = None
@@ -183,9 +146,7 @@ class Network:
         """Return the prediction: :meth:`forward` through the loss's activation (softmax, sigmoid or identity)."""
         return self.loss.activation(self.forward(x, batch_size=batch_size))
 
-    def evaluate(
-        self, x: Any, y: Any, *, sample_weight: Any | None = None, batch_size: int = 256
-    ) -> dict[str, float]:
+    def evaluate(self, x: Any, y: Any, *, sample_weight: Any | None = None, batch_size: int = 256) -> dict[str, float]:
         """Return ``{"loss": ..., "accuracy": ...}`` over the samples (``"mae"`` instead of accuracy for values).
 
         The loss leaves penalties out, and is a mean over samples if the loss's reduction is ``"mean"``.
@@ -240,9 +201,7 @@ class Network:
         images, target = self.check_samples(x, y)
         state = {name: value.copy() for name, value in self._state.items()}
         start = self.prepare(images)
-        run = reference.forward(
-            self.graph, self._params, state, start, training=training, seed=(self.seed, self.step)
-        )
+        run = reference.forward(self.graph, self._params, state, start, training=training, seed=(self.seed, self.step))
         outputs = run.values[self.graph.nodes[-1].name]
         value, delta = self.loss.value_and_delta(outputs, target)
         deltas, gradients = reference.backward(self.graph, self._params, run, delta)
@@ -340,8 +299,14 @@ class Network:
         own = {**network._params, **network._state}
         missing, extra = own.keys() - tensors.keys(), tensors.keys() - own.keys()
         if missing or extra:
-            told = [f"{label} {', '.join(sorted(names))}" for label, names in (("lacks", missing), ("has unknown", extra)) if names]
-            raise ModelFileError(f"the file {' and '.join(told)}: its tensors are not those of the network it describes")
+            told = [
+                f"{label} {', '.join(sorted(names))}"
+                for label, names in (("lacks", missing), ("has unknown", extra))
+                if names
+            ]
+            raise ModelFileError(
+                f"the file {' and '.join(told)}: its tensors are not those of the network it describes"
+            )
         for name, value in tensors.items():
             if value.shape != own[name].shape or value.dtype != own[name].dtype:
                 raise ModelFileError(
@@ -357,7 +322,7 @@ class Network:
         return Network.rebuild({**self.describe(), "dtype": dtype or self.dtype.name}, tensors, engine=self.engine)
 
     def centre_on(self, images: Array) -> None:
-        """Set :attr:`input_mean` from training images, if ``"channel"`` or ``"pixel"`` was asked for and none is set."""
+        """Set :attr:`input_mean` from training images if its kind was asked for and it is not known yet."""
         if self._mean is None and self._mean_mode is not None:
             over = (0, 2, 3) if self._mean_mode == "channel" else (0,)
             mean = images.mean(axis=over, keepdims=True, dtype=np.float64)[0]
@@ -414,25 +379,13 @@ class Network:
         return np.concatenate(parts)
 
     def _training_pass(self, x: Array) -> reference.Pass:
-        return reference.forward(
-            self.graph, self._params, self._state, x, training=True, seed=(self.seed, self.step)
-        )
-
-    def _initial_tensors(self) -> tuple[Tensors, Tensors]:
-        rng = np.random.default_rng(self.seed)
-        params: Tensors = {}
-        state: Tensors = {}
-        for node in self.graph.nodes:
-            shape = node.input_shapes[0]
-            for key, value in node.layer.init_params(shape, rng).items():
-                params[f"{node.name}.{key}"] = np.ascontiguousarray(value, dtype=self.dtype)
-            for key, value in node.layer.init_state(shape).items():
-                state[f"{node.name}.{key}"] = np.array(value, dtype=self.dtype)
-        return params, state
+        return reference.forward(self.graph, self._params, self._state, x, training=True, seed=(self.seed, self.step))
 
     def _set_input_mean(self, mean: Any) -> None:
         if isinstance(self.loss, SquaredError):
-            raise ConfigError("input_mean is not for regression (Epelbaum, 'Input layer'): leave it out with squared_error")
+            raise ConfigError(
+                "input_mean is not for regression (Epelbaum, 'Input layer'): leave it out with squared_error"
+            )
         if isinstance(mean, str):
             if mean not in ("channel", "pixel"):
                 raise ConfigError(f"input_mean must be 'channel', 'pixel' or an array, got {mean!r}")

@@ -19,3 +19,15 @@ def choose_engine(name: str) -> str:
     if name == "native":
         raise EngineError("this version has no native engine for networks yet; use engine='reference' or 'auto'")
     return "reference"
+
+
+def instruction_set() -> str | None:
+    """Return what the compiled part found on this processor ("avx512", "avx2", "neon", "baseline").
+
+    None if Pellucid was installed without a C++ compiler: everything then runs on the reference engine.
+    """
+    try:
+        from pellucid import _native
+    except ImportError:
+        return None
+    return _native.instruction_set()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -35,6 +35,11 @@ def own(tensors: Tensors, node: Node) -> Tensors:
     return {key: value for (path, _, key), value in parts if path == node.name}
 
 
+def by_input(dx: Any) -> tuple[Array, ...]:
+    """Return the dx of a layer's backward as a tuple, one array an input."""
+    return cast("tuple[Array, ...]", dx) if isinstance(dx, tuple) else (dx,)
+
+
 def forward(
     graph: Graph,
     params: Tensors,
@@ -56,10 +61,9 @@ def forward(
         seed: random layers draw from a generator seeded with these numbers and the position of the layer.
         known: outputs of earlier nodes to take as they are instead of computing them.
     """
-    run = Pass({INPUT: x})
+    run = Pass({INPUT: x, **(known or {})})
     for position, node in enumerate(graph.nodes):
-        if known is not None and node.name in known:
-            run.values[node.name] = known[node.name]
+        if node.name in run.values:
             continue
         inputs = [run.values[source] for source in node.inputs]
         run.values[node.name], run.saved[node.name] = node.layer.forward(
@@ -98,7 +102,7 @@ def backward(graph: Graph, params: Tensors, run: Pass, delta: Array) -> tuple[Te
         delta: ∂J/∂(output of the last node).
 
     Returns:
-        ``(deltas, grads)``: ∂J/∂(output) of every node by name, the input's under INPUT; and ∂J/∂parameter by full name.
+        ``(deltas, grads)``: ∂J/∂(output) of every node by name, the input's under INPUT, and ∂J/∂parameter by name.
     """
     deltas: Tensors = {graph.nodes[-1].name: delta}
     grads: Tensors = {}
@@ -107,6 +111,6 @@ def backward(graph: Graph, params: Tensors, run: Pass, delta: Array) -> tuple[Te
             deltas[node.name] = np.zeros_like(run.values[node.name])
         dx, own_grads = node.layer.backward(own(params, node), run.saved[node.name], deltas[node.name])
         grads.update({f"{node.name}.{key}": value for key, value in own_grads.items()})
-        for source, part in zip(node.inputs, dx if isinstance(dx, tuple) else (dx,), strict=True):
+        for source, part in zip(node.inputs, by_input(dx), strict=True):
             deltas[source] = deltas[source] + part if source in deltas else part
     return deltas, grads

@@ -13,23 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from pellucid.arrays import Array, Rng, Shape, Tensors
-from pellucid.description import Described
+from pellucid.description import Described, Formula
 from pellucid.errors import ConfigError, ShapeError
-
-
-@dataclass(frozen=True)
-class Formula:
-    """What :func:`pellucid.explain.formula` shows for a layer, in LaTeX.
-
-    Attributes:
-        forward: the layer's equation.
-        backward: quantity (``"dx"``, ``"dweight"``, ...) to the equation of its derivative.
-        source: the text and equation numbers it comes from.
-    """
-
-    forward: str
-    backward: dict[str, str]
-    source: str
 
 
 class Wiring(Protocol):
@@ -53,8 +38,6 @@ class Layer(Described):
     formula: ClassVar[Formula | None] = None
     #: names of the parameters that L1, L2 and max-norm act on (weights, not biases or batch-norm coefficients)
     regularized: ClassVar[tuple[str, ...]] = ()
-    #: derivative jumps somewhere (ReLU at 0, a tie in a max); the gradient checker knows what to expect there
-    has_kinks: ClassVar[bool] = False
 
     def output_shape(self, *input_shapes: Any) -> Shape:
         """Return the shape of the output, without the batch.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, ClassVar
 
 import numpy as np
@@ -181,7 +182,7 @@ class Concat(Layer):
 
     def forward(self, params: Tensors, *xs: Array, **_: Any) -> tuple[Array, list[int]]:
         """Return the inputs stacked along their first dimension."""
-        ends = list(np.cumsum([x.shape[1] for x in xs]))
+        ends = list(accumulate(x.shape[1] for x in xs))
         return np.concatenate(xs, axis=1), ends
 
     def backward(self, params: Tensors, saved: list[int], dy: Array) -> tuple[tuple[Array, ...], Tensors]:

@@ -157,4 +157,6 @@ class Conv2d(Layer):
     def _groups(self, x: Array) -> list[tuple[slice, slice]]:
         """Return for each group the slices of its input maps and of its filters."""
         inputs, filters = x.shape[1] // self.groups, self.out_channels // self.groups
-        return [(slice(g * inputs, (g + 1) * inputs), slice(g * filters, (g + 1) * filters)) for g in range(self.groups)]
+        return [
+            (slice(g * inputs, (g + 1) * inputs), slice(g * filters, (g + 1) * filters)) for g in range(self.groups)
+        ]

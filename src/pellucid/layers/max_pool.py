@@ -9,7 +9,17 @@ import numpy as np
 
 from pellucid.arrays import Array, Shape, Tensors
 from pellucid.layers.base import Formula, Layer, require_maps
-from pellucid.layers.windows import Axis, Padding, Pair, axes, check_window, overlap_add, pad, require_real_pixels, windows
+from pellucid.layers.windows import (
+    Axis,
+    Padding,
+    Pair,
+    axes,
+    check_window,
+    overlap_add,
+    pad,
+    require_real_pixels,
+    windows,
+)
 
 
 @dataclass(frozen=True)
@@ -51,7 +61,6 @@ class MaxPool2d(Layer):
     dilation: Pair = 1
     ceil_mode: bool = False
 
-    has_kinks: ClassVar[bool] = True
     formula: ClassVar[Formula | None] = Formula(
         forward=r"y_{tclm} = \max_{j,k}\; x_{t,c,\,Sl+Dj-P,\,Sm+Dk-P}",
         backward={
@@ -92,6 +101,4 @@ class MaxPool2d(Layer):
 
     def _axes(self, size: tuple[int, ...]) -> tuple[Axis, Axis]:
         height, width = size
-        return axes(
-            self, (height, width), self.kernel_size, self._stride, self.padding, self.dilation, self.ceil_mode
-        )
+        return axes(self, (height, width), self.kernel_size, self._stride, self.padding, self.dilation, self.ceil_mode)

@@ -32,7 +32,6 @@ class ReLU(Layer):
     Source: Nguyen (1), (3), (44), (59).
     """
 
-    has_kinks: ClassVar[bool] = True
     formula: ClassVar[Formula | None] = Formula(
         forward=r"y = \max(0, x)",
         backward={"dx": r"\frac{\partial J}{\partial x} = [x > 0]\,\frac{\partial J}{\partial y}"},

@@ -1,0 +1,57 @@
+# The two commands of the README are `make train` and `make test`; the rest is for those who change the code.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+NATIVE := CMakeLists.txt $(wildcard native/*.?pp native/*/*.?pp)
+
+.PHONY: train test lint types contracts peers check format clean
+
+train: $(VENV)/.run
+	$(BIN)/pellucid train
+
+test: $(VENV)/.test
+	$(BIN)/pytest -n auto -m "not peers"
+
+check: lint types contracts
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/clang-format --dry-run --Werror $(wildcard native/*.?pp native/*/*.?pp)
+
+types: $(VENV)/.dev
+	$(BIN)/pyright
+
+contracts: $(VENV)/.dev
+	$(BIN)/lint-imports
+
+# PyTorch is a peer to compare with, never a dependency.
+peers: $(VENV)/.peers
+	$(BIN)/pytest -m peers
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+	$(BIN)/clang-format -i $(wildcard native/*.?pp native/*/*.?pp)
+
+clean:
+	rm -rf $(VENV) build
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: $(VENV)/bin/python pyproject.toml $(NATIVE)
+	$(BIN)/pip install --quiet --editable ".[sklearn,plot]"
+	touch $@
+
+$(VENV)/.test: $(VENV)/bin/python pyproject.toml $(NATIVE)
+	$(BIN)/pip install --quiet --editable ".[test]"
+	touch $@ $(VENV)/.run
+
+$(VENV)/.dev: $(VENV)/bin/python pyproject.toml $(NATIVE)
+	$(BIN)/pip install --quiet --editable ".[dev]"
+	touch $@ $(VENV)/.test $(VENV)/.run
+
+$(VENV)/.peers: $(VENV)/.test
+	$(BIN)/pip install --quiet torch==2.13.0
+	touch $@

@@ -1,0 +1,52 @@
+"""A network's arrays by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, MutableMapping
+from typing import Any
+
+import numpy as np
+
+from pellucid.arrays import Array, Tensors
+from pellucid.errors import ShapeError
+
+
+class TensorTable(MutableMapping[str, Array]):
+    """The network's arrays by name. Assigning copies the numbers in; names and shapes stay what the layers say.
+
+    Raises on assignment:
+        KeyError: there is no tensor of that name.
+        ShapeError: the shape is not the tensor's.
+    """
+
+    def __init__(self, tensors: Tensors) -> None:
+        self._tensors = tensors
+
+    def __getitem__(self, name: str) -> Array:
+        """Return the array itself: changes to it change the network."""
+        if name not in self._tensors:
+            raise KeyError(f"no tensor called {name!r}; there are {', '.join(self._tensors)}")
+        return self._tensors[name]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        """Copy ``value`` into the tensor of that name."""
+        own, given = self[name], np.asarray(value)
+        if given.shape != own.shape:
+            raise ShapeError(f"{name!r} has shape {own.shape}, cannot take an array of shape {given.shape}")
+        own[...] = given
+
+    def __delitem__(self, name: str) -> None:
+        """Refuse: the layers decide which tensors there are."""
+        raise TypeError(f"{name!r} belongs to its layer and cannot be deleted")
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names, in the order of the layers."""
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        """Return how many tensors there are."""
+        return len(self._tensors)
+
+    def __repr__(self) -> str:
+        """List names, shapes and dtypes."""
+        return "{" + ", ".join(f"{k!r}: {v.dtype}{list(v.shape)}" for k, v in self._tensors.items()) + "}"
