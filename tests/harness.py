@@ -20,17 +20,22 @@ def awkward(x: np.ndarray) -> np.ndarray:
     return view
 
 
+def random_shape(rng: np.random.Generator) -> tuple[int, ...]:
+    """Return the shape of a small vector (K,), or of small maps (C, H, W)."""
+    return tuple(int(n) for n in rng.integers(1, 6, rng.choice([1, 3])))
+
+
 def random_window(rng: np.random.Generator, *, pooling: bool) -> tuple[dict[str, Any], tuple[int, int]]:
     """Return settings of a sliding window and a map size (H, W) that it fits.
 
-    Sizes are odd and even, strides need not divide. Pooling windows have a ceil mode, and at most half of their span
-    is padding, as PyTorch demands.
+    Sizes are odd and even, strides need not divide. Pooling windows have a ceil mode, padding of at most half the
+    kernel, as PyTorch demands, and a real pixel each: a map as long as the dilation is enough for that.
     """
     kernel = rng.integers(1, 5, 2)
     dilation = rng.integers(1, 4, 2)
     span = dilation * (kernel - 1) + 1
     padding = rng.integers(0, (kernel // 2 if pooling else span) + 1)
-    size = np.maximum(span - 2 * padding, 1) + rng.integers(0, 8, 2)
+    size = np.maximum(span - 2 * padding, dilation) + rng.integers(0, 8, 2)
     settings: dict[str, Any] = {
         "kernel_size": _pair(kernel),
         "stride": _pair(rng.integers(1, 5, 2)),
@@ -61,7 +66,7 @@ def receptive_fields(
 def _axis_fields(
     length: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool
 ) -> Iterator[list[int]]:
-    """Slide along one axis; in ceil mode on to the first window that hangs over, if it starts before the end padding."""
+    """Slide along one axis; in ceil mode to a last window that hangs over, unless it starts in the padding."""
     start, end = -padding, length + padding
     while start + dilation * (kernel - 1) < end:
         yield [start + dilation * j for j in range(kernel)]
@@ -74,6 +79,22 @@ def _axis_fields(
 def inside(pixels: list[tuple[int, int]], size: tuple[int, int]) -> list[tuple[int, int]]:
     """Return the pixels that are not padding."""
     return [(u, v) for u, v in pixels if 0 <= u < size[0] and 0 <= v < size[1]]
+
+
+def assert_values(layer: Layer, x: np.ndarray, y: np.ndarray, dy: np.ndarray, dx: np.ndarray, **context: Any) -> None:
+    """Check a layer without parameters, forward and backward, against values that the test has worked out.
+
+    It runs in float64 and float32, on awkward views; the results must keep the dtype and have the shape promised.
+    """
+    assert layer.output_shape(x.shape[1:]) == y.shape[1:]
+    for dtype, tolerance in ((np.float64, 1e-12), (np.float32, 1e-5)):
+        found, saved = layer.forward({}, awkward(x.astype(dtype)), **context)
+        back, grads = layer.backward({}, saved, awkward(dy.astype(dtype)))
+        assert grads == {}
+        for name, got, expected in (("y", found, y), ("dx", back, dx)):
+            assert got.dtype == dtype, f"{layer!r}: {name} is {got.dtype}, not {np.dtype(dtype)}"
+            slack = tolerance * float(abs(expected).max())
+            np.testing.assert_allclose(got, expected, rtol=tolerance, atol=slack, err_msg=f"{name} of {layer!r}")
 
 
 def assert_gradients(layer: Layer, *shapes: tuple[int, ...], seed: int = 0, **options: Any) -> None:

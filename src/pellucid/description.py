@@ -45,7 +45,8 @@ class Described:
     def __repr__(self) -> str:
         """Name the class and the settings that differ from their defaults, required ones by position."""
         parts: list[str] = []
-        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+        fields = dataclasses.fields(self)  # type: ignore[arg-type]
+        for field in sorted(fields, key=lambda field: field.kw_only):
             value = getattr(self, field.name)
             if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
                 parts.append(repr(value))

@@ -123,7 +123,7 @@ class Graph:
             graph._set_input(tuple(data["input_shape"]))
             for entry in data["layers"]:
                 graph.add(str(entry["name"]), from_json(entry["layer"], Layer), *entry["inputs"])
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, NotImplementedError) as error:
             raise ConfigError(
                 f"the network's description is not well formed: {type(error).__name__} {error}"
             ) from error
@@ -136,7 +136,8 @@ class Graph:
             raise ConfigError(
                 "give input_shape, e.g. input_shape=(1, 28, 28) for 28×28 grey images, or start with Input"
             )
-        good = len(shape) in (1, 3) and all(isinstance(n, int) and n >= 1 for n in shape)  # pyright: ignore
+        good = isinstance(shape, (tuple, list)) and len(shape) in (1, 3)  # pyright: ignore
+        good = good and all(isinstance(n, int) and n >= 1 for n in shape)  # pyright: ignore
         if not good:
             raise ShapeError(
                 f"input_shape must be (channels, height, width) or (features,), without the batch; got {shape}"

@@ -42,7 +42,12 @@ class Loss(Described):
         if self.reduction not in ("mean", "sum"):
             raise ConfigError(f"{type(self).__name__}: reduction must be 'mean' or 'sum', got {self.reduction!r}")
         if self.class_weight is not None:
-            weights = {int(k): float(v) for k, v in self.class_weight.items()}
+            try:
+                weights = {int(k): float(v) for k, v in self.class_weight.items()}
+            except (AttributeError, TypeError, ValueError) as error:
+                raise ConfigError(
+                    f"{type(self).__name__}: class_weight must map class numbers to weights, got {self.class_weight!r}"
+                ) from error
             if any(not np.isfinite(v) or v < 0 for v in weights.values()):
                 raise ConfigError(f"{type(self).__name__}: class weights must be finite and not negative: {weights}")
             object.__setattr__(self, "class_weight", weights)
@@ -63,10 +68,11 @@ class Loss(Described):
             target: as returned by :meth:`encode`, (N, K).
             sample_weight: (N,), not negative; ones if None.
         """
-        weight = self.weights(target, sample_weight).astype(a.dtype)
-        total = weight.sum() if self.reduction == "mean" else a.dtype.type(1)
-        value = np.einsum("t,t->", weight, self.per_sample(a, target)) / total
-        delta = (self.activation(a) - target) * (weight / total)[:, None]
+        weight = self.weights(target, sample_weight)
+        if self.reduction == "mean":
+            weight = weight / weight.sum()
+        value = weight @ self.per_sample(a, target)
+        delta = (self.activation(a) - target) * weight.astype(a.dtype)[:, None]
         return float(value), delta
 
     def weights(self, target: Array, sample_weight: Array | None) -> Array:
@@ -135,16 +141,16 @@ class Loss(Described):
         return outputs > 1
 
     def _one_hot(self, labels: Array, classes: int, dtype: Any) -> Array:
-        whole = labels.astype(np.int64)
-        if (whole != labels).any():
-            raise DataError(f"class labels must be whole numbers, got e.g. {labels[whole != labels][0]}")
-        wrong = (whole < 0) | (whole >= classes)
+        wrong = (labels < 0) | (labels >= classes)
         if wrong.any():
             where = int(wrong.argmax())
             raise DataError(
-                f"label {whole[where]} of sample {where} is out of range: the network has {classes} outputs, "
+                f"label {labels[where]} of sample {where} is out of range: the network has {classes} outputs, "
                 f"so labels run from 0 to {classes - 1}"
             )
+        whole = labels.astype(np.int64)
+        if (whole != labels).any():
+            raise DataError(f"class labels must be whole numbers, got e.g. {labels[whole != labels][0]}")
         return np.eye(classes, dtype=dtype)[whole]
 
     def _check_range(self, target: Array) -> None:

@@ -46,8 +46,11 @@ def _class_numbers(what: str, numbers: Any, classes: int) -> Array:
         raise DataError(f"confusion_matrix: {what} has shape {given.shape}, expected (N,): one class number a sample")
     if not len(given):
         return given.astype(np.int64)
-    if given.dtype.kind not in "iuf" or (given != np.floor(given)).any():
-        raise DataError(f"confusion_matrix: {what} must be whole numbers, got {given.dtype} such as {given[0]!r}")
+    if given.dtype.kind not in "iuf":
+        raise DataError(f"confusion_matrix: {what} has dtype {given.dtype}, expected whole numbers")
+    broken = given != np.floor(given)
+    if broken.any():
+        raise DataError(f"confusion_matrix: {what} must be whole numbers, got e.g. {given[broken][0]}")
     if given.min() < 0 or given.max() >= classes:
         raise DataError(
             f"confusion_matrix: {what} runs from {given.min():g} to {given.max():g}, "

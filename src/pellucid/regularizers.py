@@ -26,7 +26,8 @@ class Penalty(Described):
     strength: float
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.strength) and self.strength >= 0):
+        good = isinstance(self.strength, (int, float)) and np.isfinite(self.strength)  # pyright: ignore
+        if not (good and self.strength >= 0):
             raise ConfigError(f"{type(self).__name__}: strength must be finite and not negative; got {self.strength}")
 
     def value(self, weight: Array) -> float:

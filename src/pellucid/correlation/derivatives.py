@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from pellucid.arrays import Array
 from pellucid.correlation.direct import correlate_direct
 from pellucid.correlation.methods import turned
-from pellucid.correlation.modes import Mode, check_operands, crop, pad
+from pellucid.correlation.modes import Mode, check_operands, crop, pad, real_array
 from pellucid.errors import ShapeError
 
 
@@ -34,8 +32,8 @@ def correlate_gradients(x: Any, w: Any, dy: Any, mode: Mode = "valid") -> Gradie
         dx₀[u, v] = Σ_i Σ_j δ[i, j] · w[u − i, v − j]       dx₀ = δ₀ ⊗ w₁₈₀               (B.8), (B.23), (B.27)
 
     (w is 0 outside itself), and dx is dx₀ without the places where the zeros were: nobody waits for their gradient.
-    Binding treats *valid*, where x₀ = x. For *full* the crop undoes what makes δ₀ ⊗ w₁₈₀ full, so that dx is the *valid*
-    correlation of δ with w₁₈₀.
+    Binding treats *valid*, where x₀ = x. For *full* the crop undoes what makes δ₀ ⊗ w₁₈₀ full, so that dx is the
+    *valid* correlation of δ with w₁₈₀.
 
     Args:
         x: (W,) or (H, W).
@@ -56,12 +54,12 @@ def correlate_gradients(x: Any, w: Any, dy: Any, mode: Mode = "valid") -> Gradie
     x, w = check_operands(x, w)
     padded = pad(x, w.shape, mode)
     outputs = tuple(length - kernel + 1 for length, kernel in zip(padded.shape, w.shape, strict=True))
-    delta = np.asarray(dy)
+    delta = real_array("dy", dy).astype(x.dtype)
     if delta.shape != outputs:
         raise ShapeError(
-            f"dy has shape {delta.shape}, but x {x.shape} and w {w.shape} give an output of shape {outputs} in mode {mode!r}"
+            f"dy has shape {delta.shape}, but x {x.shape} and w {w.shape} give an output of shape {outputs} in mode "
+            f"{mode!r}; dy is the gradient of that output, element by element"
         )
-    _, delta = check_operands(x, delta)
     dpadded = correlate_direct(pad(delta, w.shape, "full"), turned(w))
     return Gradients(
         dx=crop(dpadded, w.shape, mode),

@@ -17,8 +17,8 @@ def correlate_direct(x: Array, w: Array) -> Array:
         y[i]    = Σ_m      w[m]    · x[i + m]
         y[i, j] = Σ_m Σ_n  w[m, n] · x[i + m, j + n]
 
-    The loop below runs over the kernel, m and n; each turn adds its term for all (i, j) at once: ``x[i + m, j + n]`` for
-    i, j = 0, 1, … is x from row m and column n on.
+    The loop below runs over the kernel, m and n; each turn adds its term for all (i, j) at once: ``x[i + m, j + n]``
+    for i, j = 0, 1, … is x from row m and column n on.
 
     A NaN in x shows in the outputs that read it and in no other, which the FFT and Winograd cannot say.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from numpy.lib.stride_tricks import sliding_window_view
 
 from pellucid.arrays import Array, Shape
@@ -25,10 +27,7 @@ def im2col(x: Array, kernel_shape: Shape) -> Array:
 
     Source: Epelbaum, "Convolution as a matrix multiplication"; Binding (1.4), (B.5).
     """
-    taps = 1
-    for kernel in kernel_shape:
-        taps *= kernel
-    return sliding_window_view(x, kernel_shape).reshape(-1, taps)
+    return sliding_window_view(x, kernel_shape).reshape(-1, prod(kernel_shape))
 
 
 def correlate_im2col(x: Array, w: Array) -> Array:
@@ -38,8 +37,8 @@ def correlate_im2col(x: Array, w: Array) -> Array:
 
         y[i] = im2col(x)[i, :] · vec(w)
 
-    Each output is the dot product of Binding (1.4), [I(0,0), I(0,1), I(1,0), I(1,1)] · [F(0,0), F(0,1), F(1,0), F(1,1)]ᵀ,
-    and all of them together are one matrix product.
+    Each output is a dot product like Binding's (1.4), [I(0,0), I(0,1), I(1,0), I(1,1)] times the kernel's
+    [F(0,0), F(0,1), F(1,0), F(1,1)]ᵀ, and all of them together are one matrix product.
 
     Shapes: x (W,) and w (R,) give y (W−R+1,); x (H, W) and w (R, Q) give y (H−R+1, W−Q+1).
 

@@ -41,8 +41,8 @@ def correlate(x: Any, w: Any, mode: Mode = "valid", method: Method = "direct") -
         w: (R,) or (R, Q).
         mode: ``"valid"``, where the kernel lies inside x; ``"same"``, as many outputs as inputs, centred as SciPy does;
             ``"full"``, wherever the two overlap. :mod:`pellucid.correlation.modes` has the table.
-        method: ``"direct"`` (the sum as it stands), ``"im2col"`` (one matrix product), ``"fft"`` (a product of spectra) or
-            ``"winograd"`` (kernels of length 3 only; tiles of 4). They differ in rounding errors alone.
+        method: ``"direct"`` (the sum as it stands), ``"im2col"`` (one matrix product), ``"fft"`` (a product of
+            spectra) or ``"winograd"`` (kernels of length 3 only; tiles of 4). They differ in rounding errors alone.
 
     Shapes: along an axis with T inputs and a kernel of R, T − R + 1 outputs for valid, T for same, T + R − 1 for full.
     float32 stays float32; whole numbers become floating point.

@@ -10,9 +10,9 @@ With T the length of the input and R that of the kernel (along each axis on its 
 Source: Binding §1, "modes", where the size of *full* is misprinted as T + R/2 + 1 (see errata).
 
 For an odd kernel *same* has (R−1)/2 zeros on both sides. For an even one there is no middle, and a side must get one
-zero more. Here it is the side before, which is what SciPy does: its *same* is the middle of *full*, starting at
-⌊(R−1)/2⌋. ``Conv2d(padding="same")`` puts the odd zero after, as PyTorch and TensorFlow do; for an even kernel its
-output is the one here moved by one pixel.
+zero more. Here it is the side before, as in ``scipy.signal.correlate`` and ``numpy.correlate``: *same* is the middle of
+*full*, from ⌊(R−1)/2⌋ on. ``Conv2d(padding="same")`` puts the odd zero after, as PyTorch, TensorFlow and, unlike its
+sibling, ``scipy.signal.correlate2d`` do. For an even kernel the two outputs are the same picture moved by one pixel.
 """
 
 from __future__ import annotations
@@ -71,10 +71,7 @@ def check_operands(x: Any, w: Any) -> tuple[Array, Array]:
         DataError: they are not real numbers.
         ShapeError: they are not both 1-D or both 2-D, or one is empty.
     """
-    x, w = np.asarray(x), np.asarray(w)
-    for name, array in (("x", x), ("w", w)):
-        if array.dtype.kind not in "biuf":
-            raise DataError(f"{name} must hold real numbers, got dtype {array.dtype}")
+    x, w = real_array("x", x), real_array("w", w)
     if x.ndim != w.ndim or x.ndim not in (1, 2):
         raise ShapeError(
             f"x has shape {x.shape} and w {w.shape}: both must be 1-D, (W,) and (R,), or both 2-D, (H, W) and (R, Q); "
@@ -84,3 +81,11 @@ def check_operands(x: Any, w: Any) -> tuple[Array, Array]:
         raise ShapeError(f"x has shape {x.shape} and w {w.shape}: neither may be empty")
     dtype = np.result_type(x, w, np.float32)
     return x.astype(dtype, copy=False), w.astype(dtype, copy=False)
+
+
+def real_array(name: str, value: Any) -> Array:
+    """Return ``value`` as an array; raises :class:`DataError` unless it holds real numbers."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf":
+        raise DataError(f"{name} must hold real numbers, got dtype {array.dtype}")
+    return array

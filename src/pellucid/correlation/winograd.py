@@ -30,8 +30,8 @@ transposing B·diag(G g)·A gives Aᵀ·diag(G g)·Bᵀ: the formula above. The 
 besides for F(4, 3). Signs are shared out as in Lavin & Gray.
 
 **What it costs.** Larger points make larger numbers that cancel: rounding errors grow by up to ‖Aᵀ‖·‖G‖·‖Bᵀ‖ (largest
-row sums of absolute values), which is 9 for F(2, 3), 190 for F(4, 3), and the square of that in 2-D. In practice F(4×4, 3×3)
-loses about one decimal digit. One NaN spoils its whole tile.
+row sums of absolute values), which is 9 for F(2, 3), 190 for F(4, 3), and the square of that in 2-D. On normal random
+numbers F(4×4, 3×3) loses about one decimal digit. One NaN spoils its whole tile.
 
 Source: Winograd, *Arithmetic Complexity of Computations* (1980); Lavin & Gray, "Fast Algorithms for Convolutional
 Neural Networks" (2016), §4; named by Binding §1.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,13 +79,14 @@ class MnistLike:
         )
 
     def _lack(self, folder: Path) -> str:
-        if not folder.is_dir():
+        if not os.path.isdir(folder):
             return "there is no such folder"
         return "it lacks " + ", ".join(name for name in self.files if _find(folder, name) is None)
 
 
 def _find(folder: Path, name: str) -> Path | None:
-    return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
+    # os.path.isfile, unlike Path.is_file, is just false for a folder that may not be searched.
+    return next((path for path in (folder / name, folder / f"{name}.gz") if os.path.isfile(path)), None)
 
 
 def _read_pair(images_path: Path, labels_path: Path, classes: int) -> tuple[Array, Array]:

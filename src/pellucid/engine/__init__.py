@@ -27,7 +27,7 @@ def instruction_set() -> str | None:
     None if Pellucid was installed without a C++ compiler: everything then runs on the reference engine.
     """
     try:
-        from pellucid import _native
+        from pellucid._native import instruction_set as found
     except ImportError:
         return None
-    return _native.instruction_set()
+    return found()

@@ -83,8 +83,9 @@ def infer(graph: Graph, params: Tensors, state: Tensors, x: Array) -> Array:
     for position, node in enumerate(graph.nodes):
         inputs = [values[source] for source in node.inputs]
         rng = np.random.default_rng([0, position])
-        y, _ = node.layer.forward(own(params, node), *inputs, state=own(state, node), training=False, rng=rng)
-        values[node.name] = y
+        values[node.name] = node.layer.forward(
+            own(params, node), *inputs, state=own(state, node), training=False, rng=rng
+        )[0]
         for source in node.inputs:
             readers[source] -= 1
             if not readers[source]:

@@ -15,8 +15,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pellucid.arrays import Array, Shape, Tensors
-from pellucid.errors import ShapeError
-from pellucid.layers.base import Formula, Layer, Wiring, require
+from pellucid.errors import ConfigError, ShapeError
+from pellucid.layers.base import Formula, Layer, Wiring
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,9 @@ class Sequential(Layer):
 
     Args:
         layers: the layers, first to last; a layer without a name is called by its position.
+
+    Raises:
+        ConfigError: something in the list is not a layer.
     """
 
     layers: Sequence[Layer]
@@ -32,7 +35,11 @@ class Sequential(Layer):
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", tuple(self.layers))
         for layer in self.layers:
-            require(isinstance(layer, Layer), type(self).__name__, f"expected layers, got {layer!r}")  # pyright: ignore
+            if not isinstance(layer, Layer):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise ConfigError(
+                    f"a list of layers contains {layer!r}, which is not a layer; write layers like ReLU(), "
+                    "with brackets"
+                )
 
     def connect(self, wiring: Wiring, path: str, *sources: str) -> str:
         """Connect the layers in a chain."""

@@ -89,8 +89,10 @@ class Conv2d(Layer):
 
     def __post_init__(self) -> None:
         check_window(self, self.kernel_size, self.stride, self.padding, self.dilation)
-        require(self.out_channels >= 1, self, f"out_channels must be at least 1; got {self.out_channels}")
-        require(self.groups >= 1, self, f"groups must be at least 1; got {self.groups}")
+        for setting in ("out_channels", "groups"):
+            value = getattr(self, setting)
+            good = type(value) is int and value >= 1
+            require(good, self, f"{setting} must be a whole number of at least 1; got {value!r}")
         require(
             self.out_channels % self.groups == 0, self, f"out_channels must be a multiple of groups ({self.groups})"
         )

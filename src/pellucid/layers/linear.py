@@ -37,7 +37,7 @@ class Linear(Layer):
     Shapes: x (N, J); weight (I, J); bias (I,); y (N, I).
 
     Raises:
-        ConfigError: ``out_features`` is less than 1.
+        ConfigError: ``out_features`` is not a whole number of at least 1.
         ShapeError: the input is not a vector.
 
     Source: Nguyen (5), (25)–(38); Grishin §6, §10, §11, §17; Binding (2.1)–(2.14); Epelbaum, "fully connected layers",
@@ -61,7 +61,8 @@ class Linear(Layer):
     )
 
     def __post_init__(self) -> None:
-        require(self.out_features >= 1, self, f"out_features must be at least 1; got {self.out_features}")
+        good = type(self.out_features) is int and self.out_features >= 1
+        require(good, self, f"out_features must be a whole number of at least 1; got {self.out_features!r}")
         resolve_initializer(self.weight_init)
         resolve_initializer(self.bias_init)
 

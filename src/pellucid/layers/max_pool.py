@@ -7,23 +7,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pellucid.arrays import Array, Shape, Tensors
-from pellucid.layers.base import Formula, Layer, require_maps
-from pellucid.layers.windows import (
-    Axis,
-    Padding,
-    Pair,
-    axes,
-    check_window,
-    overlap_add,
-    pad,
-    require_real_pixels,
-    windows,
-)
+from pellucid.arrays import Array, Tensors
+from pellucid.layers.base import Formula
+from pellucid.layers.pooling import Pool2d
+from pellucid.layers.windows import Axis, overlap_add, pad, windows
 
 
 @dataclass(frozen=True)
-class MaxPool2d(Layer):
+class MaxPool2d(Pool2d):
     r"""Keep the largest pixel of every window.
 
     Legend: x = h (Epelbaum), A (Grishin), C (Nguyen); y = a, A, P; (j*, k*) is the argmax, kept for the way back:
@@ -42,7 +33,7 @@ class MaxPool2d(Layer):
     Args:
         kernel_size: R, or (height, width).
         stride: S; the kernel size if None.
-        padding: pixels on each side, a pair, ``"valid"`` or ``"same"``.
+        padding: P, pixels on each side, a pair, or ``"valid"``, ``"same"``, ``"full"`` as in a convolution.
         dilation: distance D between the pixels of a window.
         ceil_mode: round the output size up instead of down; the last windows may hang over the edge.
 
@@ -55,12 +46,6 @@ class MaxPool2d(Layer):
     Source: Epelbaum, "Pooling"; Binding §2.3; Grishin §2, §13; Nguyen (2), (4), (41)–(43), (53), (58).
     """
 
-    kernel_size: Pair
-    stride: Pair | None = None
-    padding: Padding = 0
-    dilation: Pair = 1
-    ceil_mode: bool = False
-
     formula: ClassVar[Formula | None] = Formula(
         forward=r"y_{tclm} = \max_{j,k}\; x_{t,c,\,Sl+Dj-P,\,Sm+Dk-P}",
         backward={
@@ -70,17 +55,7 @@ class MaxPool2d(Layer):
         source="Epelbaum, Pooling; Grishin §2, §13; Nguyen (2), (41)–(43)",
     )
 
-    def __post_init__(self) -> None:
-        check_window(self, self.kernel_size, self._stride, self.padding, self.dilation)
-
-    def output_shape(self, input_shape: Shape) -> Shape:
-        """Return (C, H′, W′)."""
-        channels, height, width = require_maps(self, input_shape)
-        rows, columns = self._axes((height, width))
-        require_real_pixels(self, rows, columns)
-        return (channels, rows.outputs, columns.outputs)
-
-    def forward(self, params: Tensors, x: Array, **_: Any) -> tuple[Array, Any]:
+    def forward(self, params: Tensors, x: Array, **_: Any) -> tuple[Array, tuple[Array, Axis, Axis]]:
         """Return y = max over each window."""
         rows, columns = self._axes(x.shape[2:])
         patches = windows(pad(x, rows, columns, value=-np.inf), rows, columns)
@@ -88,17 +63,9 @@ class MaxPool2d(Layer):
         winner = candidates.argmax(axis=-1)[..., None]
         return np.take_along_axis(candidates, winner, axis=-1)[..., 0], (winner, rows, columns)
 
-    def backward(self, params: Tensors, saved: Any, dy: Array) -> tuple[Array, Tensors]:
+    def backward(self, params: Tensors, saved: tuple[Array, Axis, Axis], dy: Array) -> tuple[Array, Tensors]:
         """Return dx: each dy goes to the pixel that won its window."""
         winner, rows, columns = saved
         taps = np.arange(rows.kernel * columns.kernel)
         dpatches = dy[..., None] * (taps == winner)
         return overlap_add(dpatches.reshape(*dy.shape, rows.kernel, columns.kernel), rows, columns), {}
-
-    @property
-    def _stride(self) -> Pair:
-        return self.kernel_size if self.stride is None else self.stride
-
-    def _axes(self, size: tuple[int, ...]) -> tuple[Axis, Axis]:
-        height, width = size
-        return axes(self, (height, width), self.kernel_size, self._stride, self.padding, self.dilation, self.ceil_mode)

@@ -154,15 +154,3 @@ def overlap_add(patches: Array, rows: Axis, columns: Axis) -> Array:
                 left : left + columns.stride * columns.outputs : columns.stride,
             ] += patches[..., j, k]
     return padded[:, :, rows.before : rows.before + rows.length, columns.before : columns.before + columns.length]
-
-
-def require_real_pixels(layer: object, rows: Axis, columns: Axis) -> None:
-    """Raise :class:`ShapeError` if some window of a pooling layer would hold padding only."""
-    for side, axis in (("height", rows), ("width", columns)):
-        taps = axis.taps()
-        inside = ((taps >= 0) & (taps < axis.length)).any(axis=1)
-        if not inside.all():
-            raise ShapeError(
-                f"{layer!r}: window {int(np.argmin(inside))} along the {side} would hold padding only "
-                f"(input {axis.length}, padding {axis.before} and {axis.after}); use less padding or a smaller stride"
-            )

@@ -32,8 +32,8 @@ class SGD(Optimizer):
         learning_rate: η, a number or a schedule.
         momentum: μ, from 0 to below 1.
         nesterov: look ahead along the velocity; needs momentum.
-        weight_decay: λ, not negative. It acts on every parameter, biases too; for weights alone use the penalty
-            ``L2(λ)``, which is the same otherwise.
+        weight_decay: λ, not negative. It acts on every parameter, biases too, and is added after
+            clipping; for weights alone, and part of the loss, use the penalty ``L2(λ)``.
         clip_norm, clip_value, max_norm: as in :class:`Optimizer`.
 
     Raises:

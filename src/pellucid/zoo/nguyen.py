@@ -15,38 +15,38 @@ def nguyen(
     input_shape: Shape = (1, 28, 28),
     classes: int = 10,
 ) -> Network:
-    """Return Nguyen's net for MNIST (Nguyen, Figures 1 to 3).
+    """Return Nguyen's net for MNIST.
 
-    ======== ============================= ============ ========== ==================== ========
-    layer    settings                      output       parameters Nguyen's symbols     equation
-    ======== ============================= ============ ========== ==================== ========
-    input                                  1×28×28                 I
-    conv1    6 filters 5×5                 6×24×24             156 k¹, b¹ → S¹          (1)
-    relu1                                  6×24×24                 C¹                   (1)
-    pool1    max 2×2                       6×12×12                 P¹                   (2)
-    conv2    12 filters 5×5                12×8×8            1,812 k², b² → S²          (3)
-    relu2                                  12×8×8                  C²                   (3)
-    pool2    max 2×2                       12×4×4                  P²                   (4)
-    flatten  k = 16m + 4x + y              192                     f                    (5), (39)
-    fc       192 → 10                      10                1,930 w, b → S             (5)
-    loss     softmax, cross-entropy        10                      O, L                 (5), (6)
-    ======== ============================= ============ ========== ==================== ========
+    =======  ======================  =======  ==========  ================  =========
+    layer    what it does            output   parameters  Nguyen's symbols  equation
+    =======  ======================  =======  ==========  ================  =========
+    input    a grey image            1×28×28              I
+    conv1    6 filters 5×5           6×24×24         156  k¹, b¹; S¹        (1)
+    relu1                            6×24×24              C¹                (1)
+    pool1    largest of 2×2          6×12×12              P¹                (2)
+    conv2    12 filters 5×5          12×8×8        1,812  k², b²; S²        (3)
+    relu2                            12×8×8               C²                (3)
+    pool2    largest of 2×2          12×4×4               P²                (4)
+    flatten  row by row              192                  f                 (5), (39)
+    fc       fully connected         10            1,930  w, b; S           (5)
+    loss     softmax, cross-entropy                       O, L              (5), (6)
+    =======  ======================  =======  ==========  ================  =========
 
-    Together 3,898 parameters: ``conv1.weight`` is k¹, ``conv1.bias`` b¹, and so on. The text does not say how the
-    weights start: here they are drawn with variance 2/fan-in (He), the biases are 0.
+    Together 3,898 parameters; ``conv1.weight`` is his k¹, ``conv1.bias`` his b¹, and so on. He does not say where the
+    weights start: here they are drawn with variance 2/fan-in (He et al. 2015), and biases are 0.
 
     Args:
-        seed: fixes the initial weights, and what :meth:`Network.fit` draws.
+        seed: fixes the initial weights, and everything random in training.
         dtype: ``"float32"`` or ``"float64"``.
         engine: ``"auto"``, ``"reference"`` or ``"native"``.
-        input_shape: (C, H, W) for images of another size, at least 16×16.
+        input_shape: (C, H, W), for images of another size.
         classes: number of outputs.
 
     Raises:
         ConfigError: a setting is out of range.
-        ShapeError: the images are too small.
+        ShapeError: the images are smaller than 16×16, so that nothing is left after the second pooling.
 
-    Source: Nguyen, sections 2 and 3.
+    Source: Nguyen §2, §3.
 
     Example:
         >>> nguyen().output_shape

@@ -1,0 +1,56 @@
+"""Images from the files that are given on the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pellucid.errors import DataError
+
+if TYPE_CHECKING:
+    from pellucid.arrays import Array, Shape
+
+_GZIP = b"\x1f\x8b"
+
+
+def read_images(path: Path, image_shape: Shape) -> Array:
+    """Return the images of a .npy, .npz or IDX file (plain or gzip), with the batch as first dimension.
+
+    What a file is, its first bytes tell. A single image of ``image_shape``, or of its height and width if there is one
+    channel, becomes a batch of one; any other array is returned as it is, for the network to judge.
+
+    Raises:
+        DataError: the file is missing, damaged, of another kind, or holds several arrays.
+    """
+    images = _read(path)
+    single = (image_shape, image_shape[1:]) if image_shape[0] == 1 else (image_shape,)
+    return images[None] if images.shape in single else images
+
+
+def _read(path: Path) -> Array:
+    from pellucid.data import read_idx
+
+    try:
+        with path.open("rb") as file:
+            start = file.read(6)
+        if start == b"\x93NUMPY":
+            return np.load(path, allow_pickle=False)
+        if start.startswith(b"PK"):
+            with np.load(path, allow_pickle=False) as archive:
+                return _only_array(path, {name: archive[name] for name in archive.files})
+    except (OSError, ValueError, EOFError, KeyError) as error:
+        raise DataError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+    if start.startswith((b"\0\0", _GZIP)):
+        return read_idx(path)
+    raise DataError(
+        f"{path} is no .npy, .npz or IDX file; read a picture with a program of your choice and save its pixels with "
+        "numpy.save"
+    )
+
+
+def _only_array(path: Path, arrays: dict[str, Array]) -> Array:
+    if len(arrays) != 1:
+        raise DataError(f"{path} holds {len(arrays)} arrays ({', '.join(arrays)}); save the images alone")
+    return next(iter(arrays.values()))

@@ -1,0 +1,129 @@
+"""``pellucid train``: train a network of the zoo and write a run folder."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pellucid.cli.evaluate import headline, measure
+from pellucid.cli.options import AsJson, BatchNorm, DataDir, DataName, Engine, zoo_settings
+from pellucid.cli.output import ExitCode, Output, results
+from pellucid.cli.recipes import RECIPES, Recipe
+from pellucid.cli.tables import confusion_table
+
+if TYPE_CHECKING:
+    from pellucid.data import Dataset
+    from pellucid.network import Network
+    from pellucid.training import History
+
+
+def train(
+    model: Annotated[str, typer.Option(help="Network of the zoo: digits, grishin, lenet5, nguyen.")] = "digits",
+    data: DataName = "digits",
+    data_dir: DataDir = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Train on so many images; all test images stay.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data; each model has its default.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Images of one step; likewise.")] = None,
+    optimizer: Annotated[str | None, typer.Option(help="sgd, momentum, nesterov, adam, adamw, ...; likewise.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Step size; likewise.")] = None,
+    l2: Annotated[float, typer.Option(help="Strength of an L2 penalty on the weights.")] = 0.0,
+    validation_split: Annotated[float, typer.Option(help="Share of the images to hold out and validate with.")] = 0.0,
+    batch_norm: BatchNorm = False,
+    dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
+    engine: Engine = "auto",
+    seed: Annotated[int, typer.Option(min=0, help="Fixes weights, order of images and dropout.")] = 0,
+    run_dir: Annotated[
+        Path | None,
+        typer.Option(help="Folder to write to, replacing an earlier run.", show_default="runs/MODEL-DATA-TIME"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train a network, test it, and write model, history, curves and result to a folder."""
+    recipe = RECIPES.get(model, Recipe())
+    if learning_rate is None and optimizer in (None, recipe.optimizer):
+        learning_rate = recipe.learning_rate
+    fitting: dict[str, Any] = {
+        "epochs": epochs or recipe.epochs,
+        "batch_size": batch_size or recipe.batch_size,
+        "optimizer": optimizer or recipe.optimizer,
+        "learning_rate": learning_rate,
+        "validation_split": validation_split,
+    }
+    building: dict[str, Any] = {"seed": seed, "dtype": dtype, "engine": engine, **zoo_settings(batch_norm)}
+    with results(as_json) as output:
+        from pellucid.data import load_dataset
+        from pellucid.training.run_folder import RunFolder, versions
+
+        dataset = load_dataset(data, data_dir)
+        dataset = dataset if limit is None else dataset.take(limit)
+        network = _build(model, dataset, l2, building)
+        with RunFolder.create(run_dir or _free_folder(model, data)) as folder:
+            started = perf_counter()
+            history = _fit(network, dataset, output, fitting)
+            seconds = perf_counter() - started
+            files = folder.write_training(network, history)
+            interrupted = history.stopped == "interrupted"
+            result: dict[str, Any] = {
+                "model": model,
+                "data": data,
+                "run_dir": str(folder.path),
+                "settings": {"limit": limit, **fitting, **building, "l2": l2},
+                "versions": versions(),
+                "parameters": sum(value.size for value in network.parameters.values()),
+                "training_samples": len(dataset.x_train),
+                "seconds": seconds,
+                "epochs": len(history),
+                "interrupted": interrupted,
+                "training": history.rows[-1] if history.rows else None,
+                "test": None if interrupted else measure(network, dataset.x_test, dataset.y_test),
+                "class_names": list(dataset.class_names),
+            }
+            files = (*files, folder.write_result(result))
+        if len(history) and "curves.png" not in files:
+            output.note('no curves.png, for matplotlib is not installed: pip install "pellucid[plot]"')
+        _show(output, result, files)
+        if interrupted:
+            raise typer.Exit(ExitCode.INTERRUPTED)
+
+
+def _build(name: str, dataset: Dataset, l2: float, settings: dict[str, Any]) -> Network:
+    """Return the zoo's network for the images and classes of a data set."""
+    from pellucid.regularizers import L2
+    from pellucid.zoo import build
+
+    network = build(name, input_shape=dataset.input_shape, classes=dataset.classes, **settings)
+    if l2:
+        network.regularization = (L2(l2),)
+    return network
+
+
+def _fit(network: Network, dataset: Dataset, output: Output, settings: dict[str, Any]) -> History:
+    """Train, with a bar on a terminal; elsewhere with lines, or silently if standard output is for JSON."""
+    from pellucid.training.progress import reporter
+
+    verbose = int(output.notes.is_terminal or not output.as_json)
+    listener = reporter(verbose, output.notes)
+    return network.fit(dataset.x_train, dataset.y_train, callbacks=[listener], verbose=0, **settings)
+
+
+def _free_folder(model: str, data: str) -> Path:
+    """Return ``runs/MODEL-DATA-TIME``, with a number behind it if there is one already."""
+    name = f"{model}-{data}-{datetime.now():%Y%m%d-%H%M%S}"
+    folder, number = Path("runs", name), 2
+    while folder.exists():
+        folder, number = Path("runs", f"{name}-{number}"), number + 1
+    return folder
+
+
+def _show(output: Output, result: dict[str, Any], files: tuple[str, ...]) -> None:
+    written = f"wrote {', '.join(files)} to {result['run_dir']}"
+    tested = result["test"]
+    if tested is None:
+        output.show(result, f"interrupted after {result['epochs']} epochs", written)
+    else:
+        table = confusion_table(tested["confusion_matrix"], result["class_names"])
+        output.show(result, headline(result["data"], tested), table, written)

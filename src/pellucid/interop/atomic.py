@@ -1,0 +1,38 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+
+from pellucid.errors import ModelFileError
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write ``data`` to ``path``, whole or not at all: whatever goes wrong, a file that was there stays as it was.
+
+    The bytes go to a temporary file in the same folder and are on the disk before it takes the name.
+
+    Raises:
+        ModelFileError: the folder is missing or not writable, ``path`` is no ordinary file, or the disk is full.
+    """
+    temporary = path.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        if not path.parent.is_dir():
+            raise ModelFileError(f"cannot write {path}: there is no folder {path.parent}; create it first")
+        if path.exists() and not path.is_file():
+            raise ModelFileError(f"cannot write {path}: it is a folder or a device; give the name of a file")
+        # Not tempfile, whose files only their owner may read; these get the permissions of any new file.
+        with temporary.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException as error:
+        with suppress(OSError):
+            temporary.unlink()
+        if isinstance(error, OSError):
+            raise ModelFileError(f"cannot write {path}: {error.strerror or error}") from error
+        raise

@@ -1,0 +1,145 @@
+"""The model file: safetensors, with the network's description as JSON in its metadata.
+
+::
+
+    N (8 bytes, little-endian) | header: N bytes of JSON | the tensors' bytes
+
+    header = {"__metadata__": {"format": "pellucid", "description": "{…}", "sha256": "…"},
+              "0.weight": {"dtype": "F32", "shape": [6, 1, 5, 5], "data_offsets": [0, 600]}, …}
+
+``sha256`` is the checksum of the whole file with 64 zeros in its own place, so that any changed byte shows. Nothing in
+the file is ever run: there is no pickle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from pellucid.arrays import Array, Tensors
+from pellucid.errors import ModelFileError
+from pellucid.interop.atomic import write_atomically
+
+_BLANK = "0" * 64
+# Inside the description, itself a JSON string, the quotes are escaped: this matches the checksum's own place only.
+_CHECKSUM = re.compile(rb'"sha256":"[0-9a-f]{64}"')
+_AGAIN = "copy or download it again, or save the network again"
+
+
+def write(path: Path, description: Mapping[str, Any], tensors: Mapping[str, Array]) -> None:
+    """Write a model file, whole or not at all; the same description and tensors give the same bytes.
+
+    Args:
+        path: the file; replaced if it is there.
+        description: plain JSON types.
+        tensors: arrays of floats, integers or booleans by name.
+
+    Raises:
+        ModelFileError: the file cannot be written.
+    """
+    # Laid out here because safetensors' own writer orders the metadata differently from one run to the next.
+    metadata = {"format": "pellucid", "description": json.dumps(description), "sha256": _BLANK}
+    header: dict[str, Any] = {"__metadata__": metadata}
+    body = bytearray()
+    # Wide numbers first, so that every tensor starts at a multiple of its own width.
+    for name, tensor in sorted(tensors.items(), key=lambda item: (-item[1].itemsize, item[0])):
+        start = len(body)
+        body += tensor.astype(tensor.dtype.newbyteorder("<"), copy=False).tobytes()
+        header[name] = {"dtype": _dtype_name(tensor), "shape": tensor.shape, "data_offsets": (start, len(body))}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    head = len(text).to_bytes(8, "little") + text
+    write_atomically(path, _with_checksum(head, _checksum(head, body)) + body)
+
+
+def read(path: Path) -> tuple[dict[str, Any], Tensors]:
+    """Return the description and the tensors of a model file.
+
+    Raises:
+        ModelFileError: the file is missing, cut, damaged, or not one that :func:`write` wrote.
+    """
+    data = _contents(path)
+    head, header = _header(path, data)
+    match header:
+        case {"__metadata__": {"format": "pellucid", "description": str(text), "sha256": str(checksum)}}:
+            pass
+        case _:
+            raise ModelFileError(
+                f"{path} is a safetensors file, but not a Pellucid model: its metadata describe no network. To take "
+                "weights from it, read it with safetensors.numpy.load_file and assign them to net.parameters"
+            )
+    if checksum != _checksum(head, memoryview(data)[len(head) :]):
+        raise ModelFileError(f"{path} is damaged: its bytes do not match their checksum; {_AGAIN}")
+    try:
+        description = _json_object(text)
+    except ValueError as error:
+        raise ModelFileError(f"{path}: the description of the network is {error}; save the network again") from error
+    return description, _tensors(path, data)
+
+
+def _contents(path: Path) -> bytes:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise ModelFileError(f"{path}: there is no such file") from None
+    except OSError as error:
+        raise ModelFileError(f"{path} cannot be read: {error.strerror or error}") from error
+    if not data:
+        raise ModelFileError(f"{path} is empty; {_AGAIN}")
+    return data
+
+
+def _header(path: Path, data: bytes) -> tuple[bytes, dict[str, Any]]:
+    """Return the bytes before the tensors, and the JSON in them."""
+    length, rest = int.from_bytes(data[:8], "little"), len(data) - 8
+    if length > rest or rest < 2:
+        raise ModelFileError(
+            f"{path} is cut off, or is not a model file: it announces a header of {length} bytes, and {max(rest, 0)} "
+            f"follow; {_AGAIN}"
+        )
+    head = data[: 8 + length]
+    try:
+        header = _json_object(head[8:])
+    except ValueError as error:
+        raise ModelFileError(f"{path} is damaged, or is not a model file: its header is {error}; {_AGAIN}") from error
+    return head, header
+
+
+def _json_object(text: str | bytes) -> dict[str, Any]:
+    """Return the object that UTF-8 JSON spells, or raise ValueError saying why there is none."""
+    try:
+        value = json.loads(text if isinstance(text, str) else text.decode())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"not JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise ValueError("not a JSON object")
+    return cast("dict[str, Any]", value)
+
+
+def _tensors(path: Path, data: bytes) -> Tensors:
+    import safetensors.numpy
+
+    try:
+        return safetensors.numpy.load(data)
+    except (safetensors.SafetensorError, KeyError, ValueError) as error:
+        raise ModelFileError(f"{path} is not well formed: {error}; save the network again") from error
+
+
+def _dtype_name(tensor: Array) -> str:
+    """Return safetensors' name of a NumPy type: ``"F32"``, ``"I64"``, ``"BOOL"``."""
+    dtype = tensor.dtype
+    return "BOOL" if dtype.kind == "b" else f"{dtype.kind.upper()}{8 * dtype.itemsize}"
+
+
+def _checksum(head: bytes, body: bytearray | memoryview) -> str:
+    digest = hashlib.sha256(_with_checksum(head, _BLANK))
+    digest.update(body)
+    return digest.hexdigest()
+
+
+def _with_checksum(head: bytes, checksum: str) -> bytes:
+    return _CHECKSUM.sub(f'"sha256":"{checksum}"'.encode(), head, count=1)

@@ -1,0 +1,68 @@
+"""Dropout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pellucid.arrays import Array, Rng, Shape, Tensors
+from pellucid.errors import ConfigError
+from pellucid.layers.base import Formula, Layer, require
+
+
+@dataclass(frozen=True)
+class Dropout(Layer):
+    r"""While training, set every entry to 0 with probability p, and scale the others so that the mean stays.
+
+    Forward, with m = 0 with probability p, else 1, drawn for every entry of every batch::
+
+        y = m·x / (1 − p)
+
+    Backward::
+
+        dx = m·dy / (1 − p)
+
+    At inference y = x: the division while training ("inverted" dropout) leaves nothing to correct.
+
+    Args:
+        p: probability that an entry is dropped, 0 ≤ p < 1.
+
+    Shapes: any, unchanged.
+
+    Raises:
+        ConfigError: ``p`` is out of range, or ``forward`` was called with ``training=True`` but without ``rng``.
+
+    Source: Srivastava et al. 2014, §4, §10.
+    """
+
+    p: float = 0.5
+
+    formula: ClassVar[Formula | None] = Formula(
+        forward=r"y = \frac{m}{1-p}\,x, \qquad m \sim \mathrm{Bernoulli}(1-p)",
+        backward={"dx": r"\frac{\partial J}{\partial x} = \frac{m}{1-p}\,\frac{\partial J}{\partial y}"},
+        source="Srivastava et al. 2014, §4, §10",
+    )
+
+    def __post_init__(self) -> None:
+        require(0 <= self.p < 1, self, f"p must be at least 0 and less than 1; got {self.p!r}")
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Return the input's shape."""
+        return input_shape
+
+    def forward(
+        self, params: Tensors, x: Array, *, training: bool = False, rng: Rng | None = None, **_: Any
+    ) -> tuple[Array, Array | None]:
+        """Return y = m·x/(1 − p) while training, else x."""
+        if not training:
+            return x, None
+        if rng is None:
+            raise ConfigError(f"{self!r}: forward draws a mask while training, so pass rng=np.random.default_rng(seed)")
+        # Drawn in float64 whatever the dtype of x, so that both dtypes drop the same entries.
+        scale = (rng.random(x.shape) >= self.p).astype(x.dtype) / (1 - self.p)
+        return x * scale, scale
+
+    def backward(self, params: Tensors, saved: Array | None, dy: Array) -> tuple[Array, Tensors]:
+        """Return dx = m·dy/(1 − p), or dy if nothing was dropped."""
+        scale = saved
+        return dy if scale is None else dy * scale, {}

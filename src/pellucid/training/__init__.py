@@ -1,0 +1,7 @@
+"""Training: the loop, what listens to it, and the record it leaves."""
+
+from pellucid.training.callbacks import Callback, EarlyStopping
+from pellucid.training.history import History
+from pellucid.training.loop import fit
+
+__all__ = ["Callback", "EarlyStopping", "History", "fit"]
