@@ -70,6 +70,7 @@ def test_symbols_run_after_everything_they_read_and_once():
     x = Input((2,))
     left, right = Linear(3, name="left")(x), Linear(3, name="right")(x)
     both = Add()(left, right)
+    assert [node.name for node in Graph(both).nodes] == ["left", "right", "2"]
     graph = Graph(Concat()(both, left, x))
     assert wiring(graph) == [
         ("left", (INPUT,), (3,)),
@@ -226,3 +227,8 @@ def test_a_layer_without_a_shape_rule_says_so():
 
     with pytest.raises(NotImplementedError, match="Unfinished does not define output_shape"):
         Graph([Unfinished()], (3,))
+
+
+def test_input_needs_a_shape():
+    with pytest.raises(ShapeError, match=r"Input takes a shape such as \(1, 28, 28\) or \(4,\), got 5"):
+        Input(5)

@@ -381,3 +381,15 @@ def test_a_loss_needs_vectors():
         "a loss needs a vector for every sample, but the network gives (3, 2, 2); end it with Flatten() and "
         "Linear(classes), or GlobalAvgPool2d()"
     )
+
+
+def test_soft_targets_are_brought_to_a_sum_of_exactly_one():
+    target = CrossEntropy().encode([[0.30003, 0.7]], (2,), np.float64)
+    np.testing.assert_allclose(target, [[0.30003 / 1.00003, 0.7 / 1.00003]], rtol=1e-15)
+
+
+def test_ragged_and_overflowing_targets_are_refused():
+    with pytest.raises(DataError, match="the labels cannot be made into one array"):
+        CrossEntropy().encode([[1, 2], [3]], (2,), np.float32)
+    with pytest.raises(DataError, match="the targets hold numbers too large for float32"):
+        SquaredError().encode([[1e300]], (1,), np.float32)

@@ -71,17 +71,19 @@ def test_evaluate_is_mean_loss_and_accuracy() -> None:
     result = network.evaluate(x, labels, batch_size=3)
     assert result.keys() == {"loss", "accuracy"}
     assert result["loss"] == pytest.approx(mean_cross_entropy(a, labels), rel=1e-12)
-    assert result["accuracy"] == sum(int(np.argmax(row)) == k for row, k in zip(a, labels, strict=True)) / 7
+    assert a.argmax(axis=1).tolist() == [0, 1, 2, 2, 0, 2, 2]
+    assert result["accuracy"] == 4 / 7
 
 
 def test_evaluate_with_weights_of_samples_and_classes() -> None:
-    x, labels, weight = pixels(3), [0, 1, 1], np.array([1.0, 2.0, 0.5])
+    x, labels, weight = pixels(3), [2, 1, 0], np.array([1.0, 2.0, 0.5])
     network = small(loss=CrossEntropy(class_weight={1: 4.0}))
-    total = weight * [1, 4, 4]
+    total = weight * [1, 4, 1]
     p = softmax(run(network, x)[-1])
     expected = sum(w * -np.log(p[t, labels[t]]) for t, w in enumerate(total)) / total.sum()
     hits = sum(w * (p[t].argmax() == labels[t]) for t, w in enumerate(total)) / total.sum()
     result = network.evaluate(x, labels, sample_weight=weight)
+    assert 0 < hits < 1
     assert result == pytest.approx({"loss": expected, "accuracy": hits}, rel=1e-12)
 
 
@@ -215,7 +217,7 @@ def test_sample_weights_that_do_not_fit(weight: list[float], message: str) -> No
     ("settings", "error", "message"),
     [
         ({"dtype": "float16"}, ConfigError, "dtype must be 'float32' or 'float64', got 'float16'"),
-        ({"seed": -1}, ConfigError, "seed must not be negative, got -1"),
+        ({"seed": -1}, ConfigError, "seed must be a whole number and not negative, got -1"),
         ({"loss": "hinge"}, ConfigError, "no loss called 'hinge'; there are cross_entropy, log_loss, squared_error"),
         ({"engine": "cuda"}, ConfigError, "no engine called 'cuda'; there are auto, reference, native"),
         ({"input_mean": "median"}, ConfigError, "input_mean must be 'channel', 'pixel' or an array, got 'median'"),
@@ -230,7 +232,7 @@ def test_settings_that_are_out_of_range(settings: dict[str, Any], error: type[Ex
 
 
 def test_a_batch_size_of_nothing() -> None:
-    with pytest.raises(ConfigError, match="batch_size must be at least 1, got 0"):
+    with pytest.raises(ConfigError, match="batch_size must be a whole number of at least 1, got 0"):
         small().forward(pixels(), batch_size=0)
 
 
@@ -304,7 +306,7 @@ def test_a_mean_per_channel_needs_channels() -> None:
 def test_the_functional_form_is_the_list_form() -> None:
     x = Input((1, 6, 6))
     h = MaxPool2d(2)(ReLU()(Conv2d(2, 3, name="conv")(x)))
-    functional = Network(Linear(3, name="out")(Flatten()(h)), dtype="float64", seed=4)
+    functional = Network(Linear(3, name="out")(Flatten()(h)), dtype="float64", seed=2)
     functional.parameters = {"conv.bias": [1.3, 0.9], "out.bias": [0.1, 0.2, -0.4]}
     listed = small()
     assert [(n.name, repr(n.layer), n.inputs, n.shape) for n in functional.graph.nodes] == [
@@ -324,7 +326,7 @@ def test_a_copy_is_equal_and_independent() -> None:
     expected = run(network, pixels() - 0.5)[-1]
     network.parameters["out.weight"] = np.zeros((3, 8))
     np.testing.assert_allclose(copied.forward(pixels()), expected, rtol=1e-12)
-    assert (copied.step, copied.seed, copied.dtype) == (9, 4, np.float64)
+    assert (copied.step, copied.seed, copied.dtype) == (9, 2, np.float64)
     assert network.forward(pixels()).tolist() == [[0.1, 0.2, -0.4]] * 3
 
 
@@ -363,3 +365,36 @@ def test_dropout_draws_anew_at_every_step() -> None:
 def test_starting_weights_follow_the_seed_and_not_the_dtype() -> None:
     single, double = small(dtype="float32"), small(dtype="float64")
     np.testing.assert_array_equal(single.parameters["conv.weight"], np.float32(double.parameters["conv.weight"]))
+
+
+def test_a_wrong_name_among_parameters_changes_none_of_them():
+    net = Network([Linear(2)], (3,))
+    with pytest.raises(KeyError, match="no tensor called 'bias'"):
+        net.parameters = {"0.bias": [5.0, 5.0], "bias": [1.0, 1.0]}
+    np.testing.assert_array_equal(net.parameters["0.bias"], [0, 0])
+
+
+def test_evaluating_samples_that_all_weigh_nothing():
+    net = Network([Linear(2)], (3,), loss=CrossEntropy(reduction="sum"))
+    with pytest.raises(DataError, match="all samples weigh 0"):
+        net.evaluate(np.ones((2, 3)), [0, 1], sample_weight=[0, 0])
+
+
+def test_a_seed_is_a_whole_number():
+    assert Network([Linear(2)], (3,), seed=np.int64(3)).seed == 3
+    with pytest.raises(ConfigError, match=r"seed must be a whole number and not negative, got 1\.5"):
+        Network([Linear(2)], (3,), seed=1.5)
+    with pytest.raises(ConfigError, match="dtype must be 'float32' or 'float64', got 'foo'"):
+        Network([Linear(2)], (3,)).copy(dtype="foo")
+
+
+def test_a_trace_has_the_penalties_in_it():
+    net = Network([Linear(2)], (3,), regularization=[L2(0.5)])
+    x, y = np.ones((2, 3)), [0, 1]
+    traced = net.trace(x, y)
+    weight = net.parameters["0.weight"].astype(float)
+    outputs = x @ weight.T + net.parameters["0.bias"]
+    log_p = outputs - np.log(np.exp(outputs).sum(axis=1, keepdims=True))
+    assert traced.loss == pytest.approx(-(log_p[0, 0] + log_p[1, 1]) / 2 + 0.25 * (weight**2).sum(), rel=1e-5)
+    p = np.exp(log_p) - np.eye(2)
+    np.testing.assert_allclose(traced["0"].gradients["weight"], p.T @ x / 2 + 0.5 * weight, rtol=1e-4)

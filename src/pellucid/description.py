@@ -38,6 +38,12 @@ class Described:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        known = Described._registry.get(cls.__name__)
+        if known is not None and known.__module__.startswith("pellucid.") and known.__module__ != cls.__module__:
+            raise ConfigError(
+                f"Pellucid has a class called {cls.__name__} already; give yours another name, because model files find "
+                "classes by it"
+            )
         # Set here, before @dataclass runs, so that the decorator leaves it alone.
         cls.__repr__ = Described.__repr__
         Described._registry[cls.__name__] = cls
@@ -46,7 +52,7 @@ class Described:
         """Name the class and the settings that differ from their defaults, required ones by position."""
         parts: list[str] = []
         fields = dataclasses.fields(self)  # type: ignore[arg-type]
-        for field in sorted(fields, key=lambda field: field.kw_only):
+        for field in sorted(fields, key=lambda field: bool(field.kw_only)):
             value = getattr(self, field.name)
             if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
                 parts.append(repr(value))
@@ -88,9 +94,9 @@ def from_json(data: Any, kind: type[_T]) -> _T:
     name = settings.pop("type")
     cls = Described._registry.get(name)  # pyright: ignore[reportPrivateUsage]
     if cls is None or not issubclass(cls, kind):
+        what = "class" if kind is Described else kind.__name__.lower()
         raise ConfigError(
-            f"unknown {kind.__name__.lower()} {name!r}; if it is your own class, import the module that defines it "
-            "before loading"
+            f"unknown {what} {name!r}; if it is your own class, import the module that defines it before loading"
         )
     known = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     unknown = sorted(settings.keys() - known)
@@ -103,8 +109,9 @@ def from_json(data: Any, kind: type[_T]) -> _T:
 
 
 def _restore(item: Any) -> Any:
-    if isinstance(item, dict) and "type" in item:
-        return from_json(item, Described)  # pyright: ignore[reportUnknownArgumentType]
+    if isinstance(item, dict):
+        settings: dict[Any, Any] = item  # pyright: ignore[reportUnknownVariableType]
+        return from_json(item, Described) if "type" in item else {key: _restore(part) for key, part in settings.items()}
     if isinstance(item, list):
         return tuple(_restore(part) for part in item)  # pyright: ignore[reportUnknownVariableType]
     return item  # pyright: ignore[reportUnknownVariableType]

@@ -26,6 +26,10 @@ class ModelFileError(PellucidError, ValueError):
     """A model file is damaged, incomplete, or describes something this version does not know."""
 
 
+class FileWriteError(PellucidError, OSError):
+    """A file cannot be written; what was there before is still there."""
+
+
 class NonFiniteError(PellucidError, ArithmeticError):
     """Training met a NaN or an infinity; the last good weights have been put back."""
 

@@ -120,7 +120,10 @@ class Loss(Described):
                 "Flatten() and Linear(classes), or GlobalAvgPool2d()"
             )
         (outputs,) = output_shape
-        target = np.asarray(y)
+        try:
+            target = np.asarray(y)
+        except ValueError as error:
+            raise DataError(f"the labels cannot be made into one array: {error}") from error
         if target.dtype.kind not in "biuf":
             raise DataError(f"labels must be numbers, got dtype {target.dtype}; map class names to 0 … {outputs - 1}")
         if target.dtype.kind == "f" and not np.isfinite(target).all():
@@ -134,8 +137,11 @@ class Loss(Described):
                 f"targets have shape {target.shape}, but the network gives {outputs} outputs: expected class numbers "
                 f"of shape (N,), or an array of shape (N, {outputs})"
             )
-        self._check_range(target)
-        return target.astype(dtype)
+        with np.errstate(over="ignore"):
+            target = self._check_values(target).astype(dtype)
+        if not np.isfinite(target).all():
+            raise DataError(f"the targets hold numbers too large for {np.dtype(dtype)}; scale them")
+        return target
 
     def _names_classes(self, target: Array, outputs: int) -> bool:
         return outputs > 1
@@ -153,10 +159,11 @@ class Loss(Described):
             raise DataError(f"class labels must be whole numbers, got e.g. {labels[whole != labels][0]}")
         return np.eye(classes, dtype=dtype)[whole]
 
-    def _check_range(self, target: Array) -> None:
-        """Raise DataError for values that are no probabilities; squared error takes any."""
+    def _check_values(self, target: Array) -> Array:
+        """Return targets (N, K), or raise DataError for values that are no probabilities; squared error takes any."""
         if ((target < 0) | (target > 1)).any():
             raise DataError(f"{type(self).__name__}: targets must lie between 0 and 1")
+        return target
 
 
 @dataclass(frozen=True)
@@ -190,14 +197,16 @@ class CrossEntropy(Loss):
         log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
         return -np.einsum("tk,tk->t", target, log_p)
 
-    def _check_range(self, target: Array) -> None:
-        super()._check_range(target)
+    def _check_values(self, target: Array) -> Array:
+        target = super()._check_values(target)
         if target.shape[1] == 1:
             raise DataError("CrossEntropy needs two outputs or more; use LogLoss for a single yes-or-no output")
-        if (abs(target.sum(axis=1) - 1) > 1e-4).any():
+        total = target.sum(axis=1, keepdims=True)
+        if (abs(total - 1) > 1e-4).any():
             raise DataError(
                 "CrossEntropy: the targets of a sample must sum to 1; use LogLoss for several labels a sample"
             )
+        return target / total  # δ = p − y holds for a sum of exactly 1
 
 
 @dataclass(frozen=True)
@@ -274,8 +283,9 @@ class SquaredError(Loss):
     def _names_classes(self, target: Array, outputs: int) -> bool:
         return outputs > 1 and target.dtype.kind in "biu"
 
-    def _check_range(self, target: Array) -> None:
+    def _check_values(self, target: Array) -> Array:
         """Take any finite value."""
+        return target
 
 
 def _one_class_each(target: Array) -> bool:

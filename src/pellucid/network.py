@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pellucid import inputs
 from pellucid.arrays import Array, Shape, Tensors
 from pellucid.description import from_json, to_json
 from pellucid.engine import choose_engine, reference
-from pellucid.errors import ConfigError, DataError, ModelFileError, PellucidError, ShapeError
+from pellucid.errors import ConfigError, DataError, ModelFileError, PellucidError
 from pellucid.graph import INPUT, Graph
 from pellucid.layers.base import Layer, Symbol
 from pellucid.losses import Loss, SquaredError, resolve_loss
@@ -68,13 +69,12 @@ class Network:
         input_mean: str | Any | None = None,
         regularization: Sequence[Penalty] = (),
     ) -> None:
-        if dtype not in ("float32", "float64"):
-            raise ConfigError(f"dtype must be 'float32' or 'float64', got {dtype!r}")
-        if seed < 0:
-            raise ConfigError(f"seed must not be negative, got {seed}")
+        _require_dtype(dtype)
+        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:  # pyright: ignore
+            raise ConfigError(f"seed must be a whole number and not negative, got {seed!r}")
         self.graph = layers if isinstance(layers, Graph) else Graph(layers, input_shape)
         self.loss = resolve_loss(loss)
-        self.seed = seed
+        self.seed = int(seed)
         self.dtype = np.dtype(dtype)
         self.engine = choose_engine(engine)
         self.regularization = tuple(regularization)
@@ -110,7 +110,8 @@ class Network:
     @parameters.setter
     def parameters(self, values: Mapping[str, Any]) -> None:
         table = self.parameters
-        for name, value in values.items():
+        checked = {name: table.check(name, value) for name, value in values.items()}
+        for name, value in checked.items():
             table[name] = value
 
     @property
@@ -157,6 +158,8 @@ class Network:
         images, target = self.check_samples(x, y)
         outputs = self._infer(images, batch_size)
         weight = self.loss.weights(target, sample_weight)
+        if not weight.any():
+            raise DataError("all samples weigh 0; give at least one of them a positive weight")
         total = weight.sum() if self.loss.reduction == "mean" else 1.0
         return {
             "loss": float(weight @ self.loss.per_sample(outputs, target) / total),
@@ -185,10 +188,7 @@ class Network:
         outputs = run.values[self.graph.nodes[-1].name]
         value, delta = self.loss.value_and_delta(outputs, target, sample_weight)
         _, gradients = reference.backward(self.graph, self._params, run, delta)
-        for name in self._regularized:
-            for penalty in self.regularization:
-                value += penalty.value(self._params[name])
-                gradients[name] = gradients[name] + penalty.gradient(self._params[name])
+        value += self._penalize(gradients)
         return value, {name: gradients[name] for name in self._params}, outputs
 
     def trace(self, x: Any, y: Any, *, training: bool = True) -> Trace:
@@ -205,6 +205,7 @@ class Network:
         outputs = run.values[self.graph.nodes[-1].name]
         value, delta = self.loss.value_and_delta(outputs, target)
         deltas, gradients = reference.backward(self.graph, self._params, run, delta)
+        value += self._penalize(gradients)
         steps = tuple(
             Step(n.name, n.layer, n.inputs, run.values[n.name], deltas[n.name], reference.own(gradients, n))
             for n in self.graph.nodes
@@ -231,7 +232,7 @@ class Network:
         """Write a model file (safetensors; the description as JSON in its metadata), whole or not at all.
 
         Raises:
-            ModelFileError: the file cannot be written.
+            FileWriteError: the file cannot be written; one that was there stays as it was.
         """
         from pellucid.interop import model_file
 
@@ -250,7 +251,7 @@ class Network:
         description, tensors = model_file.read(Path(path))
         try:
             return cls.rebuild(description, tensors, engine=engine)
-        except (PellucidError, KeyError, TypeError, ValueError) as error:
+        except (PellucidError, ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as error:
             reason = error if isinstance(error, PellucidError) else f"{type(error).__name__}: {error}"
             raise ModelFileError(f"{path}: {reason}") from error
 
@@ -318,15 +319,14 @@ class Network:
 
     def copy(self, *, dtype: str | None = None) -> Network:
         """Return an independent network with the same weights, in another dtype if one is given."""
+        _require_dtype(dtype or self.dtype.name)
         tensors = {k: v.astype(dtype or v.dtype) for k, v in self.tensors().items()}
         return Network.rebuild({**self.describe(), "dtype": dtype or self.dtype.name}, tensors, engine=self.engine)
 
     def centre_on(self, images: Array) -> None:
         """Set :attr:`input_mean` from training images if its kind was asked for and it is not known yet."""
         if self._mean is None and self._mean_mode is not None:
-            over = (0, 2, 3) if self._mean_mode == "channel" else (0,)
-            mean = images.mean(axis=over, keepdims=True, dtype=np.float64)[0]
-            self._mean = (mean / 255 if images.dtype == np.uint8 else mean).astype(self.dtype)
+            self._mean = inputs.training_mean(images, self._mean_mode).astype(self.dtype)
 
     def check_images(self, x: Any) -> Array:
         """Return inputs as (N, *input_shape), not yet scaled or centred; see :meth:`forward` for what is taken.
@@ -335,22 +335,7 @@ class Network:
             DataError: no samples, NaN or infinity, or numbers that are not real.
             ShapeError: samples of the wrong shape.
         """
-        images = np.asarray(x)
-        expected = self.input_shape
-        if images.dtype.kind not in "biuf":
-            raise DataError(f"images must be real numbers, got dtype {images.dtype}")
-        if len(expected) == 3 and expected[0] == 1 and images.ndim == 3 and images.shape[1:] == expected[1:]:
-            images = images[:, None]
-        if images.shape[1:] != expected or images.ndim != len(expected) + 1:
-            hint = "; for a single sample pass x[None]" if images.shape == expected else ""
-            wanted = ", ".join(map(str, expected))
-            raise ShapeError(f"inputs have shape {images.shape}, the network takes (N, {wanted}){hint}")
-        if not len(images):
-            raise DataError("there are no samples")
-        if images.dtype.kind == "f" and not np.isfinite(images).all():
-            bad = int((~np.isfinite(images).reshape(len(images), -1).all(axis=1)).argmax())
-            raise DataError(f"sample {bad} contains NaN or infinity; clean the data first")
-        return images
+        return inputs.check_images(x, self.input_shape)
 
     def check_samples(self, x: Any, y: Any) -> tuple[Array, Array]:
         """Return checked inputs and encoded targets (N, K) of the same length.
@@ -365,21 +350,30 @@ class Network:
         return images, target
 
     def prepare(self, images: Array) -> Array:
-        """Return checked inputs in the network's dtype, pixels divided by 255, the input mean taken off."""
-        x = images.astype(self.dtype)
-        if images.dtype == np.uint8:
-            x /= 255
-        return x if self._mean is None else x - self._mean
+        """Return checked inputs in the network's dtype, pixels divided by 255, the input mean taken off.
+
+        Raises:
+            DataError: numbers too large for the dtype.
+        """
+        return inputs.prepare(images, self.dtype, self._mean)
 
     def _infer(self, images: Array, batch_size: int) -> Array:
-        if batch_size < 1:
-            raise ConfigError(f"batch_size must be at least 1, got {batch_size}")
+        inputs.require_count("batch_size", batch_size)
         run: Callable[[Array], Array] = lambda x: reference.infer(self.graph, self._params, self._state, x)  # noqa: E731
         parts = [run(self.prepare(images[i : i + batch_size])) for i in range(0, len(images), batch_size)]
         return np.concatenate(parts)
 
     def _training_pass(self, x: Array) -> reference.Pass:
         return reference.forward(self.graph, self._params, self._state, x, training=True, seed=(self.seed, self.step))
+
+    def _penalize(self, gradients: Tensors) -> float:
+        """Add the penalties' gradients to those of the loss, and return the penalties' sum."""
+        total = 0.0
+        for name in self._regularized:
+            for penalty in self.regularization:
+                total += penalty.value(self._params[name])
+                gradients[name] = gradients[name] + penalty.gradient(self._params[name])
+        return total
 
     def _set_input_mean(self, mean: Any) -> None:
         if isinstance(self.loss, SquaredError):
@@ -393,12 +387,9 @@ class Network:
                 raise ConfigError(f"input_mean='channel' needs images; the input has shape {self.input_shape}")
             self._mean_mode = mean
             return
-        given = np.asarray(mean, dtype=self.dtype)
-        channels = self.input_shape[0]
-        if len(self.input_shape) == 3 and given.shape in ((channels,), (channels, 1, 1)):
-            given = given.reshape(channels, 1, 1)
-        elif given.shape != self.input_shape:
-            raise ShapeError(f"input_mean has shape {given.shape}, expected ({channels},) or {self.input_shape}")
-        if not np.isfinite(given).all():
-            raise DataError("input_mean contains NaN or infinity")
-        self._mean = given.copy()
+        self._mean = inputs.check_mean(mean, self.input_shape, self.dtype)
+
+
+def _require_dtype(dtype: str) -> None:
+    if dtype not in ("float32", "float64"):
+        raise ConfigError(f"dtype must be 'float32' or 'float64', got {dtype!r}")

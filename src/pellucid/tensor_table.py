@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from pellucid.arrays import Array, Tensors
-from pellucid.errors import ShapeError
+from pellucid.errors import DataError, ShapeError
+from pellucid.inputs import numeric
 
 
 class TensorTable(MutableMapping[str, Array]):
@@ -17,6 +18,7 @@ class TensorTable(MutableMapping[str, Array]):
     Raises on assignment:
         KeyError: there is no tensor of that name.
         ShapeError: the shape is not the tensor's.
+        DataError: the values are not real and finite.
     """
 
     def __init__(self, tensors: Tensors) -> None:
@@ -30,10 +32,18 @@ class TensorTable(MutableMapping[str, Array]):
 
     def __setitem__(self, name: str, value: Any) -> None:
         """Copy ``value`` into the tensor of that name."""
-        own, given = self[name], np.asarray(value)
+        self[name][...] = self.check(name, value)
+
+    def check(self, name: str, value: Any) -> Array:
+        """Return ``value`` as an array that the tensor of that name can take."""
+        own, given = self[name], numeric(value, repr(name))
         if given.shape != own.shape:
             raise ShapeError(f"{name!r} has shape {own.shape}, cannot take an array of shape {given.shape}")
-        own[...] = given
+        with np.errstate(over="ignore"):
+            given = given.astype(own.dtype)
+        if not np.isfinite(given).all():
+            raise DataError(f"{name!r}: the new values contain NaN, infinity, or numbers too large for {own.dtype}")
+        return given
 
     def __delitem__(self, name: str) -> None:
         """Refuse: the layers decide which tensors there are."""

@@ -8,12 +8,12 @@ from typing import Any, NoReturn
 
 import pytest
 
-from pellucid.errors import ModelFileError
+from pellucid.errors import FileWriteError
 from pellucid.interop.atomic import write_atomically
 
 
 def error_of(path: Path, data: bytes = b"new") -> str:
-    with pytest.raises(ModelFileError) as caught:
+    with pytest.raises(FileWriteError) as caught:
         write_atomically(path, data)
     assert str(caught.value).startswith(f"cannot write {path}: ")
     return str(caught.value).removeprefix(f"cannot write {path}: ")

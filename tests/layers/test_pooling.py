@@ -51,6 +51,12 @@ def test_windows_of_nothing_but_padding_are_refused(pool: Any) -> None:
         pool((1, 2), 1, (0, 2)).output_shape((1, 4, 2))
 
 
+@pytest.mark.parametrize("pool", [LPPool2d, MaxPool2d])
+def test_so_are_windows_whose_pixels_lie_on_both_sides_of_the_map(pool: Any) -> None:
+    with pytest.raises(ShapeError, match="window 1 along the height would hold padding only"):  # rows −1 and 3 of 3
+        pool((2, 1), 1, "same", dilation=4).output_shape((1, 3, 8))
+
+
 @each_pool
 def test_bad_settings_are_refused_by_name(pool: Any) -> None:
     with pytest.raises(ConfigError, match=rf"{pool.__name__}\(2, stride=0\): stride must be a whole number"):

@@ -1,4 +1,4 @@
-"""Epelbaum's chapter, what stands beside the network of ``test_epelbaum.py``: input layer, averages, ResNet, matrices."""
+"""Epelbaum's chapter, what stands beside the network of test_epelbaum.py: input layer, averages, ResNet, matrices."""
 
 # ruff: noqa: E741 - his l
 from __future__ import annotations

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pellucid import Network
-from pellucid.errors import NonFiniteError
+from pellucid.errors import DataError, NonFiniteError
 from pellucid.layers import BatchNorm, Layer, Linear, ReLU, Residual, Sequential
 from pellucid.optimizers import SGD
 from pellucid.regularizers import L2
@@ -140,9 +140,12 @@ def test_running_statistics_that_overflow_are_told_though_the_loss_is_finite():
     assert_same(spoilt, clean)
 
 
-def test_inputs_too_large_for_the_dtype_are_told():
+def test_inputs_too_large_for_the_dtype_are_a_fault_of_the_data():
     x, y = samples()
-    assert "The inputs are too large for float32: scale them." in failure(network(), x * 1e300, y)
+    spoilt = network()
+    with pytest.raises(DataError, match="holds numbers too large for float32; scale the data"):
+        train(spoilt, x * 1e300, y)
+    assert spoilt.step == 0
 
 
 def test_a_loss_that_overflows_by_itself_is_told():

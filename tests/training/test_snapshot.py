@@ -218,6 +218,25 @@ def test_a_second_ctrl_c_waits_until_the_weights_are_back(monkeypatch: pytest.Mo
         np.testing.assert_array_equal(value, before[name])
 
 
+def test_a_second_ctrl_c_before_the_weights_are_back_does_not_stop_them(
+    monkeypatch: pytest.MonkeyPatch, pages: dict[int, dict[str, np.ndarray]]
+):
+    recover, calls = LastGood.recover, []
+
+    def pressed_at_once(keeper: LastGood) -> None:
+        calls.append(keeper)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        recover(keeper)
+
+    monkeypatch.setattr(LastGood, "recover", pressed_at_once)
+    network = make()
+    with pytest.warns(UserWarning, match=INTERRUPTED):
+        train(network, optimizer=HalfWay(0.2, momentum=0.5))
+    assert network.step == 3
+    assert_whole(network, pages)
+
+
 def torn(to: np.ndarray, source: np.ndarray) -> None:
     to.fill(np.nan)
     raise KeyboardInterrupt

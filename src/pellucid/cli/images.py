@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -12,7 +14,8 @@ from pellucid.errors import DataError
 if TYPE_CHECKING:
     from pellucid.arrays import Array, Shape
 
-_GZIP = b"\x1f\x8b"
+#: first bytes of the files
+_NPY, _ZIP, _IDX, _GZIP = b"\x93NUMPY", b"PK", b"\0\0", b"\x1f\x8b"
 
 
 def read_images(path: Path, image_shape: Shape) -> Array:
@@ -35,14 +38,15 @@ def _read(path: Path) -> Array:
     try:
         with path.open("rb") as file:
             start = file.read(6)
-        if start == b"\x93NUMPY":
-            return np.load(path, allow_pickle=False)
-        if start.startswith(b"PK"):
-            with np.load(path, allow_pickle=False) as archive:
-                return _only_array(path, {name: archive[name] for name in archive.files})
-    except (OSError, ValueError, EOFError, KeyError) as error:
+            file.seek(0)
+            if start == _NPY:
+                return np.load(file, allow_pickle=False)
+            if start.startswith(_ZIP):
+                with np.load(file, allow_pickle=False) as archive:
+                    return _only_array(path, {name: archive[name] for name in archive.files})
+    except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
         raise DataError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
-    if start.startswith((b"\0\0", _GZIP)):
+    if start.startswith((_IDX, _GZIP)):
         return read_idx(path)
     raise DataError(
         f"{path} is no .npy, .npz or IDX file; read a picture with a program of your choice and save its pixels with "

@@ -21,7 +21,7 @@ def predict(
     model: ModelFile,
     images: Annotated[
         list[Path] | None,
-        typer.Argument(help="Arrays of one image or of several: .npy, .npz or IDX files.", metavar="[IMAGE]..."),
+        typer.Argument(help="Arrays of one image or of several: .npy, .npz or IDX files.", metavar="IMAGE"),
     ] = None,
     data: Annotated[str | None, typer.Option(help="Take test images of this data set instead of files.")] = None,
     index: Annotated[

@@ -71,7 +71,7 @@ def train(
                 "model": model,
                 "data": data,
                 "run_dir": str(folder.path),
-                "settings": {"limit": limit, **fitting, **building, "l2": l2},
+                "settings": {"data_dir": data_dir and str(data_dir), "limit": limit, **fitting, **building, "l2": l2},
                 "versions": versions(),
                 "parameters": sum(value.size for value in network.parameters.values()),
                 "training_samples": len(dataset.x_train),

@@ -7,7 +7,7 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 
-from pellucid.errors import ModelFileError
+from pellucid.errors import FileWriteError
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -16,14 +16,14 @@ def write_atomically(path: Path, data: bytes) -> None:
     The bytes go to a temporary file in the same folder and are on the disk before it takes the name.
 
     Raises:
-        ModelFileError: the folder is missing or not writable, ``path`` is no ordinary file, or the disk is full.
+        FileWriteError: the folder is missing or not writable, ``path`` is no ordinary file, or the disk is full.
     """
     temporary = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
         if not path.parent.is_dir():
-            raise ModelFileError(f"cannot write {path}: there is no folder {path.parent}; create it first")
+            raise FileWriteError(f"cannot write {path}: there is no folder {path.parent}; create it first")
         if path.exists() and not path.is_file():
-            raise ModelFileError(f"cannot write {path}: it is a folder or a device; give the name of a file")
+            raise FileWriteError(f"cannot write {path}: it is a folder or a device; give the name of a file")
         # Not tempfile, whose files only their owner may read; these get the permissions of any new file.
         with temporary.open("xb") as file:
             file.write(data)
@@ -33,6 +33,6 @@ def write_atomically(path: Path, data: bytes) -> None:
     except BaseException as error:
         with suppress(OSError):
             temporary.unlink()
-        if isinstance(error, OSError):
-            raise ModelFileError(f"cannot write {path}: {error.strerror or error}") from error
+        if isinstance(error, OSError) and not isinstance(error, FileWriteError):
+            raise FileWriteError(f"cannot write {path}: {error.strerror or error}") from error
         raise

@@ -39,7 +39,7 @@ def write(path: Path, description: Mapping[str, Any], tensors: Mapping[str, Arra
         tensors: arrays of floats, integers or booleans by name.
 
     Raises:
-        ModelFileError: the file cannot be written.
+        FileWriteError: the file cannot be written.
     """
     # Laid out here because safetensors' own writer orders the metadata differently from one run to the next.
     metadata = {"format": "pellucid", "description": json.dumps(description), "sha256": _BLANK}
@@ -142,4 +142,4 @@ def _checksum(head: bytes, body: bytearray | memoryview) -> str:
 
 
 def _with_checksum(head: bytes, checksum: str) -> bytes:
-    return _CHECKSUM.sub(f'"sha256":"{checksum}"'.encode(), head, count=1)
+    return _CHECKSUM.sub(f'"sha256":"{checksum}"'.encode(), head)

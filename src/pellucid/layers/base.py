@@ -103,7 +103,12 @@ def Input(shape: Shape) -> Symbol:  # noqa: N802 - reads as the layer it stands 
 
     Args:
         shape: (C, H, W) or (K,), without the batch.
+
+    Raises:
+        ShapeError: ``shape`` is not a tuple of whole numbers.
     """
+    if not isinstance(shape, (tuple, list)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ShapeError(f"Input takes a shape such as (1, 28, 28) or (4,), got {shape!r}")
     return Symbol(None, (), tuple(shape))
 
 

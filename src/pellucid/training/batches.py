@@ -22,9 +22,8 @@ def split(target: Array, fraction: float, seed: int) -> tuple[Array, Array]:
     samples = len(target)
     held = round(fraction * samples)
     _, kind = np.unique(target, axis=0, return_inverse=True)
-    kind = rng.permutation(samples)[
-        kind.reshape(-1)
-    ]  # classes in random order, else regression always holds out the same
+    # Classes in random order, else a draw without classes would always hold out the same.
+    kind = rng.permutation(samples)[kind.reshape(-1)]
     shuffled = rng.permutation(samples)
     by_class = shuffled[np.argsort(kind[shuffled], kind="stable")]
     validation = by_class[(np.arange(held) * samples + samples // 2) // max(held, 1)]

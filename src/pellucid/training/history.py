@@ -50,7 +50,7 @@ class History:
         """Write the rows as a CSV file with a header line, whole or not at all; numbers read back bit for bit.
 
         Raises:
-            ModelFileError: the file cannot be written.
+            FileWriteError: the file cannot be written.
         """
         text = io.StringIO()
         table = csv.DictWriter(text, self.columns, lineterminator="\n")
@@ -68,7 +68,7 @@ class History:
             MissingExtraError: matplotlib is not installed.
             DataError: no epoch was finished.
             ConfigError: the ending names no format that matplotlib writes.
-            ModelFileError: the file cannot be written.
+            FileWriteError: the file cannot be written.
         """
         try:
             from matplotlib.figure import Figure

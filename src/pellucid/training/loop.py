@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from time import perf_counter
 from typing import Any, NoReturn
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from pellucid.arrays import Array
 from pellucid.errors import ConfigError, NonFiniteError
+from pellucid.inputs import require_count
 from pellucid.losses import Loss
 from pellucid.network import Network
 from pellucid.optimizers import Optimizer, resolve_optimizer
@@ -99,8 +99,8 @@ def fit(
         >>> history["accuracy"][-1] > 0.9
         True
     """
-    _require_count("epochs", epochs)
-    _require_count("batch_size", batch_size)
+    require_count("epochs", epochs)
+    require_count("batch_size", batch_size)
     for callback in callbacks:
         if not isinstance(callback, Callback):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigError(f"callbacks must be objects of subclasses of Callback, got {callback!r}")
@@ -110,11 +110,6 @@ def fit(
     network.centre_on(data.images if len(rows) == len(data) else data.images[rows])
     listeners = [reporter(verbose), *callbacks]
     return _Training(network, data, rows, validation, resolved, int(epochs), int(batch_size), shuffle, listeners).run()
-
-
-def _require_count(name: str, value: Any) -> None:
-    if not isinstance(value, Integral) or value < 1:
-        raise ConfigError(f"{name} must be a whole number of at least 1, got {value!r}")
 
 
 @dataclass
@@ -151,6 +146,7 @@ class _Training:
             finally:
                 self._tell("on_train_end", self.history.rows[-1] if self.history.rows else {})
         except KeyboardInterrupt:
+            self.last_good.recover()  # a second Ctrl-C may have come just before this was done above
             self.history.stopped = "interrupted"
             warnings.warn(
                 f"training interrupted after {len(self.history)} of {self.epochs} epochs; the network keeps what it "

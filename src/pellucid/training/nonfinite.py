@@ -26,8 +26,6 @@ def first_cause(network: Network, batch: Samples) -> str:
     params = dict(network.parameters)
     state = {name: array.copy() for name, array in network.state.items()}
     x = network.prepare(batch.images)
-    if not finite([x]):
-        return f"The inputs are too large for {network.dtype}: scale them."
     run = reference.forward(network.graph, params, state, x, training=True, seed=(network.seed, network.step))
     for node in network.graph.nodes:
         if not finite([run.values[node.name]]):

@@ -71,16 +71,15 @@ class ProgressBar(EpochLines):
         self._shown = 0.0
 
     def on_train_begin(self, logs: Logs) -> None:
-        """Note how much there is to do, and show the bar."""
+        """Note how much there is to do."""
         super().on_train_begin(logs)
         self._batches = int(logs["batches"])
-        self._bar.start()
 
     def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
         """Start the bar over."""
         title = f"epoch {epoch + 1}/{self._epochs}"
         self._bar.reset(self._task, total=self._batches, description=title, figures="")
-        self._bar.refresh()
+        self._bar.start()  # the first time; it is on show from then on
 
     def on_batch_end(self, batch: int, logs: Logs) -> None:
         """Move the bar on, ten times a second at most."""

@@ -59,7 +59,7 @@ class RunFolder:
             The names of the files.
 
         Raises:
-            ModelFileError: a file cannot be written.
+            FileWriteError: a file cannot be written.
         """
         network.save(self.path / "model.safetensors")
         history.to_csv(self.path / "history.csv")
@@ -76,7 +76,7 @@ class RunFolder:
         """Write ``result.json`` from plain JSON types, whole or not at all, and return that name.
 
         Raises:
-            ModelFileError: the file cannot be written.
+            FileWriteError: the file cannot be written.
         """
         write_atomically(self.path / "result.json", (json.dumps(result, indent=2) + "\n").encode())
         return "result.json"
