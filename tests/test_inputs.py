@@ -22,5 +22,5 @@ def test_ragged_and_complex_arrays_are_refused():
     net = Network([Linear(2)], (3,))
     with pytest.raises(DataError, match="images cannot be made into one array"):
         net.predict([[1, 2, 3], [4]])
-    with pytest.raises(DataError, match="'0.bias' must be real numbers, got dtype complex128"):
+    with pytest.raises(DataError, match=r"'0\.bias' must be real numbers, got dtype complex128"):
         net.parameters["0.bias"] = [1j, 0]

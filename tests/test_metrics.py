@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pellucid.errors import ConfigError, DataError
-from pellucid.metrics import confusion_matrix
+from pellucid.metrics import METRICS, confusion_matrix
 
 
 @pytest.mark.parametrize(("samples", "classes"), [(1, 5), (7, 2), (1000, 10), (5000, 37)])
@@ -49,3 +49,19 @@ def test_bad_input(labels, predicted, message):
 def test_no_classes():
     with pytest.raises(ConfigError, match="classes must be at least 1, got 0"):
         confusion_matrix([], [], 0)
+
+
+def test_accuracy_by_hand() -> None:
+    p = np.array([[0.6, 0.3, 0.1], [0.2, 0.3, 0.5], [0.1, 0.2, 0.7]])
+    assert METRICS["accuracy"](p, np.eye(3)).tolist() == [1, 0, 1]
+
+
+def test_binary_accuracy_by_hand() -> None:
+    several = np.array([[1.0, 1, 0], [0, 0, 0]])
+    p = np.array([[0.9, 0.4, 0.1], [0.5, 0.2, 0.3]])
+    assert METRICS["binary_accuracy"](p, several).tolist() == [2 / 3, 2 / 3]
+    assert METRICS["binary_accuracy"](np.array([[0.7], [0.2]]), np.ones((2, 1))).tolist() == [1, 0]
+
+
+def test_mean_absolute_error_by_hand() -> None:
+    assert METRICS["mae"](np.zeros((2, 2)), np.array([[2.5, 0.0], [1.0, -1.0]])).tolist() == [1.25, 1.0]

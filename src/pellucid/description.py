@@ -41,8 +41,8 @@ class Described:
         known = Described._registry.get(cls.__name__)
         if known is not None and known.__module__.startswith("pellucid.") and known.__module__ != cls.__module__:
             raise ConfigError(
-                f"Pellucid has a class called {cls.__name__} already; give yours another name, because model files find "
-                "classes by it"
+                f"Pellucid has a class called {cls.__name__} already; give yours another name, because model files "
+                "find classes by it"
             )
         # Set here, before @dataclass runs, so that the decorator leaves it alone.
         cls.__repr__ = Described.__repr__

@@ -100,12 +100,8 @@ class Loss(Described):
         return weight
 
     def metric_name(self, target: Array) -> str:
-        """Return what :meth:`metric` measures: ``"accuracy"``, or ``"mae"`` (mean absolute error) for values."""
+        """Return which of :data:`pellucid.metrics.METRICS` tells how good predictions of these targets are."""
         return "accuracy"
-
-    def metric(self, p: Array, target: Array) -> Array:
-        """Return the metric of every sample, shape (N,): 1 where the most probable class is the target's, else 0."""
-        return (p.argmax(axis=1) == target.argmax(axis=1)).astype(np.float64)
 
     def encode(self, y: Any, output_shape: Shape, dtype: Any) -> Array:
         """Return targets (N, K) from class numbers (N,), or from arrays that have the output's shape already.
@@ -238,11 +234,9 @@ class LogLoss(Loss):
         """Return −Σ_k [y ln p + (1 − y) ln(1 − p)]."""
         return np.sum(np.maximum(a, 0) - a * target + np.log1p(np.exp(-abs(a))), axis=1)
 
-    def metric(self, p: Array, target: Array) -> Array:
-        """Return as :class:`Loss` does for one class a sample, else the share of right yes-or-no answers (p ≥ ½)."""
-        if _one_class_each(target):
-            return super().metric(p, target)
-        return ((p >= 0.5) == (target >= 0.5)).mean(axis=1)
+    def metric_name(self, target: Array) -> str:
+        """Return ``"accuracy"`` for one class a sample, else ``"binary_accuracy"``: the share of right answers."""
+        return "accuracy" if _one_class_each(target) else "binary_accuracy"
 
 
 @dataclass(frozen=True)
@@ -275,10 +269,6 @@ class SquaredError(Loss):
     def metric_name(self, target: Array) -> str:
         """Return ``"accuracy"`` if every target names one class of several, else ``"mae"``."""
         return "accuracy" if _one_class_each(target) else "mae"
-
-    def metric(self, p: Array, target: Array) -> Array:
-        """Return accuracy for one class a sample, else the mean absolute error of every sample."""
-        return super().metric(p, target) if _one_class_each(target) else abs(p - target).mean(axis=1)
 
     def _names_classes(self, target: Array, outputs: int) -> bool:
         return outputs > 1 and target.dtype.kind in "biu"

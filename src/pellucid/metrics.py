@@ -1,13 +1,37 @@
-"""What a classifier gets right and wrong, counted."""
+"""How good predictions are, and what a classifier takes for what."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from pellucid.arrays import Array
 from pellucid.errors import ConfigError, DataError
+
+
+def accuracy(p: Array, target: Array) -> Array:
+    """Return 1 for every sample whose most probable class is the target's, else 0; (N,) from two (N, K)."""
+    return (p.argmax(axis=1) == target.argmax(axis=1)).astype(np.float64)
+
+
+def binary_accuracy(p: Array, target: Array) -> Array:
+    """Return for every sample the share of its K yes-or-no answers that are right, yes being ½ or more; (N,)."""
+    return ((p >= 0.5) == (target >= 0.5)).mean(axis=1)
+
+
+def mean_absolute_error(p: Array, target: Array) -> Array:
+    """Return 1/K Σ_k |p[t,k] − y[t,k]| for every sample; (N,)."""
+    return abs(p - target).mean(axis=1)
+
+
+#: name, as in histories and results, to a function of predictions and targets (N, K) that gives one number a sample
+METRICS: dict[str, Callable[[Array, Array], Array]] = {
+    "accuracy": accuracy,
+    "binary_accuracy": binary_accuracy,
+    "mae": mean_absolute_error,
+}
 
 
 def confusion_matrix(labels: Any, predicted: Any, classes: int) -> Array:

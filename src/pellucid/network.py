@@ -16,6 +16,7 @@ from pellucid.errors import ConfigError, DataError, ModelFileError, PellucidErro
 from pellucid.graph import INPUT, Graph
 from pellucid.layers.base import Layer, Symbol
 from pellucid.losses import Loss, SquaredError, resolve_loss
+from pellucid.metrics import METRICS
 from pellucid.regularizers import Penalty
 from pellucid.tensor_table import TensorTable
 from pellucid.tracing import Step, Trace
@@ -148,7 +149,10 @@ class Network:
         return self.loss.activation(self.forward(x, batch_size=batch_size))
 
     def evaluate(self, x: Any, y: Any, *, sample_weight: Any | None = None, batch_size: int = 256) -> dict[str, float]:
-        """Return ``{"loss": ..., "accuracy": ...}`` over the samples (``"mae"`` instead of accuracy for values).
+        """Return ``{"loss": ..., "accuracy": ...}`` over the samples.
+
+        Instead of accuracy, several labels a sample give ``"binary_accuracy"``, values ``"mae"``; see
+        :mod:`pellucid.metrics`.
 
         The loss leaves penalties out, and is a mean over samples if the loss's reduction is ``"mean"``.
 
@@ -161,11 +165,11 @@ class Network:
         if not weight.any():
             raise DataError("all samples weigh 0; give at least one of them a positive weight")
         total = weight.sum() if self.loss.reduction == "mean" else 1.0
+        metric = self.loss.metric_name(target)
+        scores = METRICS[metric](self.loss.activation(outputs), target)
         return {
             "loss": float(weight @ self.loss.per_sample(outputs, target) / total),
-            self.loss.metric_name(target): float(
-                np.average(self.loss.metric(self.loss.activation(outputs), target), weights=weight)
-            ),
+            metric: float(np.average(scores, weights=weight)),
         }
 
     def loss_and_gradients(self, x: Any, y: Any, *, sample_weight: Any | None = None) -> tuple[float, Tensors]:
@@ -323,10 +327,11 @@ class Network:
         tensors = {k: v.astype(dtype or v.dtype) for k, v in self.tensors().items()}
         return Network.rebuild({**self.describe(), "dtype": dtype or self.dtype.name}, tensors, engine=self.engine)
 
-    def centre_on(self, images: Array) -> None:
-        """Set :attr:`input_mean` from training images if its kind was asked for and it is not known yet."""
+    def centre_on(self, images: Array, rows: Array | None = None) -> None:
+        """Set :attr:`input_mean` from images, or some rows of them, if its kind was asked for and it is not known."""
         if self._mean is None and self._mean_mode is not None:
-            self._mean = inputs.training_mean(images, self._mean_mode).astype(self.dtype)
+            used = images if rows is None else images[rows]
+            self._mean = inputs.training_mean(used, self._mean_mode).astype(self.dtype)
 
     def check_images(self, x: Any) -> Array:
         """Return inputs as (N, *input_shape), not yet scaled or centred; see :meth:`forward` for what is taken.

@@ -57,7 +57,7 @@ def test_importing_it_loads_nothing_heavy():
     assert not [name for name in loaded if name.startswith(heavy)]
 
 
-def test_nothing_else_prints_markup_as_such(cli, tmp_path, monkeypatch):
+def test_brackets_in_a_name_are_printed_as_they_are(cli, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "[red]x[").write_text("no model")
     assert "[red]x[" in cli.error("evaluate", "[red]x[")

@@ -71,12 +71,13 @@ def test_the_figures_are_those_of_the_saved_model(cli, tmp_path):
 
 
 def test_tables_for_people(cli, tmp_path):
-    result = cli(*QUICK, "--run-dir", tmp_path)
+    folder = tmp_path / "[red]run"
+    result = cli(*QUICK, "--run-dir", folder)
     assert re.match(r"digits test accuracy 0\.\d{4}, loss \d\.\d{4} \(355 images\)\n", result.stdout)
     assert "rows: true class, columns: predicted" in result.stdout
     rows = [line for line in result.stdout.splitlines() if line.startswith("│")]
     assert [row.split("│")[1].strip() for row in rows] == [str(k) for k in range(10)]
-    assert f"wrote model.safetensors, history.csv, curves.png, result.json to {tmp_path}" in result.stdout
+    assert f"wrote model.safetensors, history.csv, curves.png, result.json to {folder}\n" in result.stdout
     assert re.fullmatch(r"(epoch \d/2  loss \S+  accuracy \S+  \S+ s\n){2}", result.stderr)
 
 
@@ -252,3 +253,12 @@ def test_on_a_terminal_the_bar_stays_off_standard_output(tmp_path):
     assert json.loads(stdout)["epochs"] == 2
     assert b"\x1b[" in shown
     assert b"epoch 2/2" in shown
+
+
+def test_ctrl_c_while_testing_keeps_the_model(cli, tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pellucid.cli.train.measure", interrupt)
+    cli(*QUICK, "--run-dir", tmp_path, code=130)
+    assert Network.load(tmp_path / "model.safetensors").step == 4

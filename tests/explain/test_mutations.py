@@ -40,7 +40,7 @@ Mutation = Callable[[Gradients, dict[str, Any]], None]
 
 @dataclass(frozen=True)
 class Mutant(Layer):
-    """A layer whose backward is spoilt: ``spoil(gradients, context)`` changes dx ("input") and the gradients in place."""
+    """A layer whose backward is spoilt: ``spoil(gradients, context)`` changes dx ("input") and the gradients."""
 
     inner: Layer
     spoil: Mutation

@@ -3,6 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pellucid import Network
+from pellucid.layers import BatchNorm, Linear
 from pellucid.training import batches
 
 
@@ -51,6 +53,16 @@ def test_order_is_numpys_permutation_of_seed_and_step():
 
 
 def test_cut_leaves_a_smaller_last_batch():
-    assert [part.tolist() for part in batches.cut(np.arange(7), 3)] == [[0, 1, 2], [3, 4, 5], [6]]
+    assert [part.tolist() for part in batches.cut(np.arange(8), 3)] == [[0, 1, 2], [3, 4, 5], [6, 7]]
+    assert [part.tolist() for part in batches.cut(np.arange(7), 3)] == [[0, 1, 2], [3, 4, 5, 6]]
+    assert [part.tolist() for part in batches.cut(np.arange(3), 1)] == [[0], [1], [2]]
+    assert [part.tolist() for part in batches.cut(np.arange(1), 3)] == [[0]]
     assert [part.tolist() for part in batches.cut(np.arange(4), 2)] == [[0, 1], [2, 3]]
     assert [part.tolist() for part in batches.cut(np.arange(2), 64)] == [[0, 1]]
+
+
+def test_a_sample_left_over_joins_the_batch_before_it() -> None:
+    rng = np.random.default_rng(0)
+    net = Network([Linear(4), BatchNorm(), Linear(2)], (3,))
+    net.fit(rng.normal(size=(9, 3)), rng.integers(2, size=9), epochs=1, batch_size=4, verbose=0)
+    assert net.step == 2  # 4 and 5 samples: batch normalization cannot train on one

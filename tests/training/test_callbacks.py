@@ -104,6 +104,8 @@ def stop(figures: list[float], monitor: str = "loss", **settings: Any) -> tuple[
         ([5, 4, 4, 9, 9], {"patience": 1}, 3, 2),
         ([5, 4, 4, 9, 9], {"patience": 0}, 3, 2),
         ([5, 4.9, 4.8, 4.4, 4.4, 4.4, 4.4, 0], {"min_delta": 0.5, "patience": 3}, 7, 4),
+        ([5, 4.9, 4.8, 4.6, 0], {"min_delta": 0.5}, 4, 1),
+        ([0.5, 0.52, 0.54, 0.9], {"monitor": "accuracy", "min_delta": 0.1, "patience": 2}, 3, 1),
         ([0.1, 0.5, 0.4, 0.3, 0.9], {"monitor": "accuracy", "patience": 2}, 4, 2),
         ([0.1, 0.5, 0.4, 0.3, 0.9], {"monitor": "accuracy", "patience": 2, "mode": "min"}, 3, 1),
         ([1, 2, 1.5, 1.2, 3], {"mode": "max", "patience": 2}, 4, 2),

@@ -13,7 +13,8 @@ code   meaning
 =====  ====================================================================================================
 
 With ``--json`` a command prints one JSON object on standard output and nothing else there; an error of code 3 is then
-``{"error": {"type": ..., "message": ...}}``. Notes, progress and errors go to standard error in either mode.
+``{"error": {"type": ..., "message": ...}}``. Errors, warnings and notes go to standard error in either mode; so does
+progress: a bar on a terminal, elsewhere a line an epoch, or nothing with ``--json``.
 
 What a command needs is imported when it runs, so that ``pellucid --help`` is quick.
 """
@@ -24,11 +25,7 @@ from typing import Annotated
 
 import typer
 
-from pellucid.cli.check import check
-from pellucid.cli.evaluate import evaluate
-from pellucid.cli.predict import predict
-from pellucid.cli.summary import summary
-from pellucid.cli.train import train
+from pellucid.cli import check, evaluate, predict, summary, train
 
 app = typer.Typer(
     name="pellucid",
@@ -37,7 +34,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 fine, 1 a wrong gradient, 2 wrong usage, 3 an error, 130 interrupted.",
 )
-for command in (train, evaluate, predict, summary, check):
+for command in (train.train, evaluate.evaluate, predict.predict, summary.summary, check.check):
     app.command()(command)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -39,22 +39,22 @@ def _read(path: Path) -> Array:
         with path.open("rb") as file:
             start = file.read(6)
             file.seek(0)
-            if start == _NPY:
-                return np.load(file, allow_pickle=False)
-            if start.startswith(_ZIP):
-                with np.load(file, allow_pickle=False) as archive:
-                    return _only_array(path, {name: archive[name] for name in archive.files})
+            arrays = _load(file) if start.startswith((_NPY, _ZIP)) else {}
     except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
         raise DataError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
     if start.startswith((_IDX, _GZIP)):
         return read_idx(path)
-    raise DataError(
-        f"{path} is no .npy, .npz or IDX file; read a picture with a program of your choice and save its pixels with "
-        "numpy.save"
-    )
-
-
-def _only_array(path: Path, arrays: dict[str, Array]) -> Array:
+    if not start.startswith((_NPY, _ZIP)):
+        raise DataError(
+            f"{path} is no .npy, .npz or IDX file; read a picture with a program of your choice and save its pixels "
+            "with numpy.save"
+        )
     if len(arrays) != 1:
         raise DataError(f"{path} holds {len(arrays)} arrays ({', '.join(arrays)}); save the images alone")
     return next(iter(arrays.values()))
+
+
+def _load(file: IO[bytes]) -> dict[str, Array]:
+    """Return the arrays of a .npz file by name, or the single one of a .npy file."""
+    stored: Any = np.load(file, allow_pickle=False)
+    return {"": stored} if isinstance(stored, np.ndarray) else dict(stored)

@@ -42,7 +42,7 @@ class Output:
 
         self.as_json = as_json
         self.notes = Console(stderr=True)
-        self._results = Console()
+        self._results = Console(markup=False, emoji=False)  # names and paths are printed as they are
         if not self._results.is_terminal:
             self._results.width = _WIDE
 

@@ -82,12 +82,11 @@ def _tell(probabilities: Array, sources: list[dict[str, Any]], names: tuple[str,
 
 def _table(told: list[dict[str, Any]]) -> Table:
     from rich.table import Table
-    from rich.text import Text
 
     table = Table("image", "class", "most probable")
     for row in told:
         probabilities: list[float] = row["probabilities"]
         best = sorted(range(len(probabilities)), key=lambda k: -probabilities[k])[:3]
         shown = str(row["class"]) if row["class_name"] == str(row["class"]) else f"{row['class']} {row['class_name']}"
-        table.add_row(Text(row["image"]), shown, ", ".join(f"{k}: {probabilities[k]:.4f}" for k in best))
+        table.add_row(row["image"], shown, ", ".join(f"{k}: {probabilities[k]:.4f}" for k in best))
     return table

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 def confusion_table(counts: Sequence[Sequence[int]], class_names: Sequence[str]) -> Table:
     """Return a confusion matrix: a row for each true class, a column for each predicted one, both by number."""
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(title="rows: true class, columns: predicted", title_justify="left")
     table.add_column("")
@@ -21,6 +22,6 @@ def confusion_table(counts: Sequence[Sequence[int]], class_names: Sequence[str])
     for k, row in enumerate(counts):
         name = class_names[k] if k < len(class_names) else ""
         label = str(k) if name in ("", str(k)) else f"{k} {name}"
-        cells = [f"[green]{n}[/]" if i == k else f"[red]{n}[/]" if n else "[dim]·[/]" for i, n in enumerate(row)]
-        table.add_row(label, *cells)
+        styles = ("green" if i == k else "red" for i in range(len(row)))
+        table.add_row(label, *(Text(str(n), style) if n else "·" for n, style in zip(row, styles, strict=True)))
     return table

@@ -44,5 +44,8 @@ def order(samples: int, seed: int, step: int, shuffle: bool) -> Array:
 
 
 def cut(rows: Array, batch_size: int) -> list[Array]:
-    """Return rows in batches; the last may be smaller."""
-    return [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
+    """Return rows in batches; the last may be smaller, but one row left over joins the batch before it."""
+    starts = list(range(0, len(rows), batch_size))
+    if len(rows) % batch_size == 1 and len(starts) > 1:
+        starts.pop()
+    return [rows[start:end] for start, end in zip(starts, [*starts[1:], len(rows)], strict=True)]

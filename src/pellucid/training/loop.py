@@ -14,6 +14,7 @@ from pellucid.arrays import Array
 from pellucid.errors import ConfigError, NonFiniteError
 from pellucid.inputs import require_count
 from pellucid.losses import Loss
+from pellucid.metrics import METRICS
 from pellucid.network import Network
 from pellucid.optimizers import Optimizer, resolve_optimizer
 from pellucid.schedules import Schedule, resolve_schedule
@@ -59,7 +60,8 @@ def fit(
             memory.
         y: class numbers (N,), or targets (N, K).
         epochs: passes over the data.
-        batch_size: samples of one step. The last batch of an epoch may be smaller.
+        batch_size: samples of one step. The last batch of an epoch may be smaller; a single sample left over joins the batch
+            before it, since batch normalization cannot train on one.
         optimizer: ``"sgd"``, ``"momentum"``, ``"nesterov"``, ``"adagrad"``, ``"rmsprop"``, ``"adadelta"``, ``"adam"``,
             ``"adamax"``, ``"adamw"``, or an object of :mod:`pellucid.optimizers`.
         learning_rate: a number or a schedule of :mod:`pellucid.schedules`, in place of the named optimizer's own. A
@@ -107,7 +109,7 @@ def fit(
     resolved = resolve_optimizer(optimizer, learning_rate)
     data = samples.check(network, x, y, sample_weight)
     rows, validation = samples.hold_out(network, data, validation_data, validation_split)
-    network.centre_on(data.images if len(rows) == len(data) else data.images[rows])
+    network.centre_on(data.images, rows)
     listeners = [reporter(verbose), *callbacks]
     return _Training(network, data, rows, validation, resolved, int(epochs), int(batch_size), shuffle, listeners).run()
 
@@ -159,7 +161,7 @@ class _Training:
         for callback in self.callbacks:
             callback.network = self.network
             callback.stop_training = False
-        count = -(-len(self.rows) // self.batch_size)
+        count = len(batches.cut(self.rows, self.batch_size))
         self._tell("on_train_begin", {"epochs": self.epochs, "batches": count, "columns": self.history.columns})
         for epoch in range(self.epochs):
             self._run_epoch(epoch)
@@ -238,7 +240,7 @@ class _Means:
         """Count a batch whose loss is ``value``."""
         weight = float(batch.weight.sum())
         self._value += value * weight if self._loss.reduction == "mean" else value
-        self._score += float(batch.weight @ self._loss.metric(self._loss.activation(outputs), batch.target))
+        self._score += float(batch.weight @ METRICS[self._metric](self._loss.activation(outputs), batch.target))
         self._weight += weight
 
     def logs(self) -> dict[str, float]:
