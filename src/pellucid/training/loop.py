@@ -60,8 +60,8 @@ def fit(
             memory.
         y: class numbers (N,), or targets (N, K).
         epochs: passes over the data.
-        batch_size: samples of one step. The last batch of an epoch may be smaller; a single sample left over joins the batch
-            before it, since batch normalization cannot train on one.
+        batch_size: samples of one step. The last batch of an epoch may be smaller; a single sample left over joins
+            the batch before it, since batch normalization cannot train on one.
         optimizer: ``"sgd"``, ``"momentum"``, ``"nesterov"``, ``"adagrad"``, ``"rmsprop"``, ``"adadelta"``, ``"adam"``,
             ``"adamax"``, ``"adamw"``, or an object of :mod:`pellucid.optimizers`.
         learning_rate: a number or a schedule of :mod:`pellucid.schedules`, in place of the named optimizer's own. A
