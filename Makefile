@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NATIVE := CMakeLists.txt $(wildcard native/*.?pp native/*/*.?pp)
 
-.PHONY: train test lint types contracts peers check format clean
+.PHONY: train test lint types contracts peers check fallback format clean
 
 train: $(VENV)/.run
 	$(BIN)/pellucid train
@@ -29,13 +29,19 @@ contracts: $(VENV)/.dev
 peers: $(VENV)/.peers
 	$(BIN)/pytest -m peers
 
+# Without a compiler the install must succeed all the same, and say so.
+fallback:
+	$(PYTHON) -m venv build/no-compiler
+	CC=/nonexistent CXX=/nonexistent build/no-compiler/bin/pip install --quiet .
+	build/no-compiler/bin/pellucid --version | grep "without a C++ compiler"
+
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 	$(BIN)/clang-format -i $(wildcard native/*.?pp native/*/*.?pp)
 
 clean:
-	rm -rf $(VENV) build
+	rm -rf $(VENV) build .pytest_cache .ruff_cache
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

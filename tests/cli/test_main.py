@@ -12,8 +12,12 @@ def run(code):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
 
-def test_version(cli):
-    assert cli("--version").stdout == f"pellucid {version('pellucid')}\n"
+def test_version_says_what_was_compiled(cli, monkeypatch):
+    monkeypatch.setattr("pellucid.engine.instruction_set", lambda: "avx2")
+    assert cli("--version").stdout == f"pellucid {version('pellucid')} (compiled part: avx2)\n"
+    monkeypatch.setattr("pellucid.engine.instruction_set", lambda: None)
+    told = "(installed without a C++ compiler: reference engine only)"
+    assert cli("--version").stdout == f"pellucid {version('pellucid')} {told}\n"
 
 
 def test_help_lists_the_commands_and_the_exit_codes(cli):

@@ -41,15 +41,21 @@ for command in (train.train, evaluate.evaluate, predict.predict, summary.summary
 def _show_version(wanted: bool) -> None:
     if wanted:
         from pellucid import __version__
+        from pellucid.engine import instruction_set
 
-        typer.echo(f"pellucid {__version__}")
+        found = instruction_set()
+        compiled = f"compiled part: {found}" if found else "installed without a C++ compiler: reference engine only"
+        typer.echo(f"pellucid {__version__} ({compiled})")
         raise typer.Exit
 
 
 @app.callback()
 def pellucid(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Print the version, and what was compiled."
+        ),
     ] = False,
 ) -> None:
     """Convolutional networks with every derivative written out by hand."""

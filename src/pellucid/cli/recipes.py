@@ -23,7 +23,7 @@ class Recipe:
 
 
 RECIPES = {
-    "digits": Recipe(epochs=15, learning_rate=3e-3),
+    "digits": Recipe(epochs=10, learning_rate=3e-3),
     "grishin": Recipe(learning_rate=3e-3),
     "lenet5": Recipe(learning_rate=3e-3),
     "nguyen": Recipe(learning_rate=3e-3),
