@@ -1,11 +1,130 @@
 #include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
 
-#include "cpu.hpp"
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "runner.hpp"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace {
+
+using pellucid::Runner;
+using Floats = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
+using Output = nb::ndarray<float, nb::c_contig, nb::device::cpu>;
+using Rows = nb::ndarray<const std::int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+void require(bool condition, const char* message) {
+    if (!condition) throw std::invalid_argument(message);
+}
+
+pellucid::Axis axis(const nb::handle& numbers) {
+    const auto v = nb::cast<std::vector<int>>(numbers);
+    require(v.size() == 4, "an axis is (kernel, stride, dilation, before)");
+    return {v[0], v[1], v[2], v[3]};
+}
+
+Runner::Plan plan(const nb::dict& d) {
+    Runner::Plan plan{};
+    pellucid::Step& step = plan.step;
+    step.op = static_cast<pellucid::Op>(nb::cast<int>(d["op"]));
+    step.input = nb::cast<int>(d["input"]);
+    step.output = nb::cast<int>(d["output"]);
+    step.rows = axis(d["rows"]);
+    step.columns = axis(d["columns"]);
+    step.groups = nb::cast<int>(d["groups"]);
+    step.flip = nb::cast<bool>(d["flip"]);
+    step.weight = nb::cast<std::ptrdiff_t>(d["weight"]);
+    step.bias = nb::cast<std::ptrdiff_t>(d["bias"]);
+    step.activation = static_cast<pellucid::Activation>(nb::cast<int>(d["activation"]));
+    step.alpha = nb::cast<float>(d["alpha"]);
+    step.column_major = nb::cast<bool>(d["column_major"]);
+    step.needs_dx = nb::cast<bool>(d["needs_dx"]);
+    step.scratch = nb::cast<std::ptrdiff_t>(d["scratch"]);
+    step.packed = nb::cast<std::ptrdiff_t>(d["packed"]);
+    plan.scale = nb::cast<std::vector<float>>(d["scale"]);
+    return plan;
+}
+
+std::vector<pellucid::Slot> slots(const nb::list& rows) {
+    std::vector<pellucid::Slot> found;
+    for (const nb::handle row : rows) {
+        const auto v = nb::cast<std::vector<std::ptrdiff_t>>(row);
+        require(v.size() == 6, "a slot is (channels, height, width, border, value, delta)");
+        found.push_back({static_cast<int>(v[0]), static_cast<int>(v[1]), static_cast<int>(v[2]), static_cast<int>(v[3]),
+                         v[4], v[5]});
+    }
+    return found;
+}
+
+void make(Runner* self, const nb::list& slot_rows, const nb::list& steps, int input, int output, int loss,
+          std::ptrdiff_t arena, std::ptrdiff_t parameters, std::ptrdiff_t packed, const std::string& isa) {
+    const pellucid::Engine* engine = pellucid::find_engine(isa.c_str());
+    require(engine != nullptr, "this processor or build does not have that instruction set");
+    std::vector<Runner::Plan> plans;
+    for (const nb::handle step : steps) plans.push_back(plan(nb::cast<nb::dict>(step)));
+    new (self) Runner(slots(slot_rows), std::move(plans), input, output, static_cast<pellucid::Loss>(loss), arena,
+                      parameters, packed, engine);
+}
+
+double run(Runner& self, const nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>& images, const Rows& rows,
+           const Floats& params, const Output& outputs, int threads, const std::optional<Floats>& mean,
+           const std::optional<Floats>& target, const std::optional<Floats>& weight,
+           const std::optional<Output>& gradients) {
+    const pellucid::Program& program = self.program();
+    const pellucid::Slot &in = program.slots[program.input], &out = program.slots[program.output];
+    const std::size_t sample = static_cast<std::size_t>(in.channels) * static_cast<std::size_t>(in.height * in.width);
+    const std::size_t count = rows.shape(0), classes = static_cast<std::size_t>(out.channels);
+    const bool bytes = images.dtype() == nb::dtype<std::uint8_t>();
+    require(bytes || images.dtype() == nb::dtype<float>(), "images must be uint8 or float32");
+    require(images.ndim() > 0 && images.size() == images.shape(0) * sample, "images do not fit the network's input");
+    require(params.size() == static_cast<std::size_t>(program.parameters), "wrong number of parameters");
+    require(outputs.size() == count * classes, "outputs must be (count, classes)");
+    require(threads >= 1 && count >= 1, "threads and count must be at least 1");
+    require(!mean || mean->size() == sample, "the mean does not fit the network's input");
+    require(!gradients || (target && weight), "gradients need targets and weights");
+    require(!gradients || gradients->size() == params.size(), "gradients must be as many as parameters");
+    require(!target || target->size() == images.shape(0) * classes, "targets must be (N, classes)");
+    require(!target || (weight && weight->size() == count), "weights must be (count,)");
+    for (std::size_t i = 0; i < count; ++i) {
+        require(rows(i) >= 0 && static_cast<std::size_t>(rows(i)) < images.shape(0), "a row number is out of range");
+    }
+    pellucid::Batch batch{images.data(),
+                          bytes,
+                          mean ? mean->data() : nullptr,
+                          rows.data(),
+                          static_cast<int>(count),
+                          target ? target->data() : nullptr,
+                          weight ? weight->data() : nullptr,
+                          params.data(),
+                          gradients ? gradients->data() : nullptr,
+                          outputs.data(),
+                          0.0,
+                          threads};
+    const nb::gil_scoped_release released;
+    self.run(batch);
+    return batch.loss;
+}
+
+}  // namespace
 
 NB_MODULE(_native, module) {
     module.doc() = "Pellucid's compiled part.";
     module.attr("__version__") = PELLUCID_VERSION;
     module.def("instruction_set", &pellucid::instruction_set,
-               "The widest instruction set of this processor that the native engine knows: "
-               "'avx512', 'avx2', 'neon' or 'baseline'.");
+               "The widest instruction set of this processor that the engine knows: 'avx512', 'avx2', 'neon' or "
+               "'baseline'.");
+    nb::class_<Runner>(module, "Runner", "A network's program with the memory it runs in.")
+        .def("__init__", &make, "slots"_a, "steps"_a, "input"_a, "output"_a, "loss"_a, "arena"_a, "parameters"_a,
+             "packed"_a, "isa"_a)
+        .def("run", &run, "images"_a, "rows"_a, "params"_a, "outputs"_a, "threads"_a, "mean"_a = nb::none(),
+             "target"_a = nb::none(), "weight"_a = nb::none(), "gradients"_a = nb::none(),
+             "Run one batch; returns the loss. Fills outputs, and gradients if they are given.");
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +11,15 @@ import numpy as np
 from pellucid import inputs
 from pellucid.arrays import Array, Shape, Tensors
 from pellucid.description import from_json, to_json
-from pellucid.engine import choose_engine, reference
-from pellucid.errors import ConfigError, DataError, ModelFileError, PellucidError
+from pellucid.engine import check_engine, reference
+from pellucid.engine.native import NativeEngine
+from pellucid.errors import ConfigError, DataError, EngineError, ModelFileError, PellucidError
 from pellucid.graph import INPUT, Graph
 from pellucid.layers.base import Layer, Symbol
 from pellucid.losses import Loss, SquaredError, resolve_loss
 from pellucid.metrics import METRICS
 from pellucid.regularizers import Penalty
-from pellucid.tensor_table import TensorTable
+from pellucid.tensor_table import TensorTable, flat_views, offsets, views
 from pellucid.tracing import Step, Trace
 
 if TYPE_CHECKING:
@@ -77,17 +78,20 @@ class Network:
         self.loss = resolve_loss(loss)
         self.seed = int(seed)
         self.dtype = np.dtype(dtype)
-        self.engine = choose_engine(engine)
         self.regularization = tuple(regularization)
         #: number of training batches seen; random layers draw by seed and step
         self.step = 0
-        self._params, self._state = self.graph.init_tensors(np.random.default_rng(seed), self.dtype)
+        params, self._state = self.graph.init_tensors(np.random.default_rng(seed), self.dtype)
+        # One array with a view for every parameter: what the native engine reads, and names, are the same numbers.
+        self._flat, self._params = flat_views(params, self.dtype)
         self._regularized = [
             f"{n.name}.{key}"
             for n in self.graph.nodes
             for key in n.layer.regularized
             if f"{n.name}.{key}" in self._params
         ]
+        self._asked_engine = check_engine(engine)
+        self._native = self._lower(engine)
         self._mean: Array | None = None
         self._mean_mode: str | None = None
         if input_mean is not None:
@@ -102,6 +106,11 @@ class Network:
     def output_shape(self) -> Shape:
         """Shape of one output, without the batch."""
         return self.graph.output_shape
+
+    @property
+    def engine(self) -> str:
+        """The engine that runs this network: ``"native"`` or ``"reference"``."""
+        return "reference" if self._native is None else "native"
 
     @property
     def parameters(self) -> TensorTable:
@@ -188,6 +197,8 @@ class Network:
         self, images: Array, target: Array, sample_weight: Array | None = None
     ) -> tuple[float, Tensors, Array]:
         """Return J, the gradients and the outputs for a batch that :meth:`check_samples` has passed."""
+        if self._native is not None:
+            return self._native_gradients(self._native, images, target, sample_weight)
         run = self._training_pass(self.prepare(images))
         outputs = run.values[self.graph.nodes[-1].name]
         value, delta = self.loss.value_and_delta(outputs, target, sample_weight)
@@ -325,7 +336,8 @@ class Network:
         """Return an independent network with the same weights, in another dtype if one is given."""
         _require_dtype(dtype or self.dtype.name)
         tensors = {k: v.astype(dtype or v.dtype) for k, v in self.tensors().items()}
-        return Network.rebuild({**self.describe(), "dtype": dtype or self.dtype.name}, tensors, engine=self.engine)
+        engine = self._asked_engine if dtype in (None, self.dtype.name) else "auto"
+        return Network.rebuild({**self.describe(), "dtype": dtype or self.dtype.name}, tensors, engine=engine)
 
     def centre_on(self, images: Array, rows: Array | None = None) -> None:
         """Set :attr:`input_mean` from images, or some rows of them, if its kind was asked for and it is not known."""
@@ -364,12 +376,44 @@ class Network:
 
     def _infer(self, images: Array, batch_size: int) -> Array:
         inputs.require_count("batch_size", batch_size)
-        run: Callable[[Array], Array] = lambda x: reference.infer(self.graph, self._params, self._state, x)  # noqa: E731
-        parts = [run(self.prepare(images[i : i + batch_size])) for i in range(0, len(images), batch_size)]
+        parts = [self._outputs(images[i : i + batch_size]) for i in range(0, len(images), batch_size)]
         return np.concatenate(parts)
+
+    def _outputs(self, images: Array) -> Array:
+        if self._native is not None:
+            return self._native.outputs(self._pixels(images), self._flat, self._mean)
+        return reference.infer(self.graph, self._params, self._state, self.prepare(images))
 
     def _training_pass(self, x: Array) -> reference.Pass:
         return reference.forward(self.graph, self._params, self._state, x, training=True, seed=(self.seed, self.step))
+
+    def _native_gradients(
+        self, native: NativeEngine, images: Array, target: Array, sample_weight: Array | None
+    ) -> tuple[float, Tensors, Array]:
+        weight = self.loss.weights(target, sample_weight)
+        if self.loss.reduction == "mean":
+            weight = weight / weight.sum()
+        value, flat, outputs = native.gradients(self._pixels(images), target, weight, self._flat, self._mean)
+        gradients = views(flat, self._params)
+        value += self._penalize(gradients)
+        return value, gradients, outputs
+
+    def _pixels(self, images: Array) -> Array:
+        """Return checked images as the native engine takes them: bytes, or float32 that has been looked through."""
+        return images if images.dtype == np.uint8 else inputs.prepare(images, self.dtype, None)
+
+    def _lower(self, engine: str) -> NativeEngine | None:
+        """Return the native engine for this network, or None if the reference engine is to run it."""
+        if engine == "reference" or (engine == "auto" and self.dtype != np.float32):
+            return None
+        try:
+            if self.dtype != np.float32:
+                raise EngineError(f"the native engine computes in float32, not {self.dtype}; use engine='reference'")
+            return NativeEngine(self.graph, self.loss, offsets(self._params), self._flat.size)
+        except EngineError:
+            if engine == "native":
+                raise
+            return None
 
     def _penalize(self, gradients: Tensors) -> float:
         """Add the penalties' gradients to those of the loss, and return the penalties' sum."""

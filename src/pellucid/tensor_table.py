@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -60,3 +61,21 @@ class TensorTable(MutableMapping[str, Array]):
     def __repr__(self) -> str:
         """List names, shapes and dtypes."""
         return "{" + ", ".join(f"{k!r}: {v.dtype}{list(v.shape)}" for k, v in self._tensors.items()) + "}"
+
+
+def flat_views(tensors: Tensors, dtype: Any) -> tuple[Array, Tensors]:
+    """Return one flat array of all numbers, and a view of it by name for every tensor."""
+    flat = np.concatenate([np.empty(0, dtype), *(value.ravel() for value in tensors.values())])
+    return flat, views(flat, tensors)
+
+
+def views(flat: Array, like: Tensors) -> Tensors:
+    """Return views of a flat array with the names and shapes of ``like``, one behind the other."""
+    starts = offsets(like)
+    return {name: flat[starts[name] : starts[name] + t.size].reshape(t.shape) for name, t in like.items()}
+
+
+def offsets(tensors: Tensors) -> dict[str, int]:
+    """Return where each tensor begins in the flat array of all of them."""
+    ends = accumulate((value.size for value in tensors.values()), initial=0)
+    return dict(zip(tensors, ends, strict=False))

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pellucid.arrays import Array, Tensors
-from pellucid.layers.base import Formula
+from pellucid.layers.base import Formula, NativeProgram
 from pellucid.layers.pooling import Pool2d
 from pellucid.layers.windows import Axis, Pair, overlap_add, pad, windows
 
@@ -70,6 +70,13 @@ class AvgPool2d(Pool2d):
         count, rows, columns = saved
         share = (dy / count)[..., None, None]
         return overlap_add(np.broadcast_to(share, (*dy.shape, rows.kernel, columns.kernel)), rows, columns), {}
+
+    def emit(self, program: NativeProgram, slot: int) -> int:
+        """Become a native average pooling."""
+        channels, height, width = program.shape(slot)
+        rows, columns = self._axes((height, width))
+        scale = (1 / np.outer(self._count(rows), self._count(columns))).ravel().tolist()
+        return program.avg_pool(slot, (channels, rows.outputs, columns.outputs), rows.native, columns.native, scale)
 
     def _count(self, axis: Axis) -> Array:
         """Return how many pixels each window counts along one axis; n[l,m] is the product of both."""

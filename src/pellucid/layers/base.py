@@ -10,11 +10,44 @@ Math runs in the dtype of the arrays that come in (float32 or float64).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 from pellucid.arrays import Array, Rng, Shape, Tensors
 from pellucid.description import Described, Formula
-from pellucid.errors import ConfigError, ShapeError
+from pellucid.errors import ConfigError, EngineError, ShapeError
+
+#: (kernel, stride, dilation, padding before) along one axis
+Window: TypeAlias = tuple[int, int, int, int]
+
+
+class NativeProgram(Protocol):
+    """What a layer sees of the native program that it is being lowered into; slots are numbers."""
+
+    def conv(
+        self, slot: int, shape: Shape, rows: Window, columns: Window, *, groups: int = 1, flip: bool = False
+    ) -> int:
+        """Add a convolution with the layer's weight and bias."""
+        ...
+
+    def max_pool(self, slot: int, shape: Shape, rows: Window, columns: Window) -> int:
+        """Add a max pooling."""
+        ...
+
+    def avg_pool(self, slot: int, shape: Shape, rows: Window, columns: Window, scale: list[float]) -> int:
+        """Add an average pooling."""
+        ...
+
+    def flatten(self, slot: int, *, column_major: bool = False) -> int:
+        """Add the change from maps to a vector."""
+        ...
+
+    def activation(self, slot: int, kind: str, alpha: float = 0.0) -> int:
+        """Apply an activation."""
+        ...
+
+    def shape(self, slot: int) -> tuple[int, int, int]:
+        """Return (C, H, W) of a slot; a vector is maps of one pixel."""
+        ...
 
 
 class Wiring(Protocol):
@@ -74,6 +107,16 @@ class Layer(Described):
     def multiply_adds(self, *input_shapes: Any) -> int:
         """Return the multiply-add operations of one forward pass for one sample; 0 unless overridden."""
         return 0
+
+    def emit(self, program: NativeProgram, *slots: Any) -> int:
+        """Lower the layer to native steps that read ``slots``; return the slot of its output.
+
+        A layer without one runs on the reference engine, and the whole network with it.
+
+        Raises:
+            EngineError: there is no native step for the layer.
+        """
+        raise EngineError(f"{self!r} has no native step")
 
     def connect(self, wiring: Wiring, path: str, *sources: str) -> str:
         """Add this layer to a graph and return the name of its output. Only containers override it."""

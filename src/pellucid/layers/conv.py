@@ -10,7 +10,7 @@ import numpy as np
 from pellucid.arrays import Array, Rng, Shape, Tensors
 from pellucid.errors import ShapeError
 from pellucid.initializers import Initializer, resolve_initializer
-from pellucid.layers.base import Formula, Layer, pair, require, require_maps
+from pellucid.layers.base import Formula, Layer, NativeProgram, pair, require, require_maps
 from pellucid.layers.windows import Axis, Padding, Pair, axes, check_window, overlap_add, pad, windows
 
 
@@ -149,6 +149,13 @@ class Conv2d(Layer):
         kernel_height, kernel_width = pair(self.kernel_size)
         filters, height, width = self.output_shape(input_shape)
         return filters * height * width * (input_shape[0] // self.groups) * kernel_height * kernel_width
+
+    def emit(self, program: NativeProgram, slot: int) -> int:
+        """Become a native convolution."""
+        shape = program.shape(slot)
+        rows, columns = self._axes(shape[1:])
+        output = (self.out_channels, rows.outputs, columns.outputs)
+        return program.conv(slot, output, rows.native, columns.native, groups=self.groups, flip=self.flip)
 
     def _axes(self, size: tuple[int, ...]) -> tuple[Axis, Axis]:
         return axes(self, (size[0], size[1]), self.kernel_size, self.stride, self.padding, self.dilation)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pellucid.arrays import Array, Shape, Tensors
-from pellucid.layers.base import Formula, Layer, require
+from pellucid.layers.base import Formula, Layer, NativeProgram, require
 
 
 @dataclass(frozen=True)
@@ -66,3 +66,7 @@ class ELU(Layer):
         """Return dx = dy·ELUD(x)."""
         x = saved
         return dy * np.where(x >= 0, 1, self.alpha * np.exp(np.minimum(x, 0))), {}
+
+    def emit(self, program: NativeProgram, slot: int) -> int:
+        """Become a native activation, part of the step before where it can be."""
+        return program.activation(slot, "elu", self.alpha)

@@ -7,7 +7,7 @@ from math import prod
 from typing import Any, ClassVar
 
 from pellucid.arrays import Array, Shape, Tensors
-from pellucid.layers.base import Formula, Layer
+from pellucid.layers.base import Formula, Layer, NativeProgram
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,10 @@ class Flatten(Layer):
             *maps, height, width = saved
             return dy.reshape(*maps, width, height).swapaxes(-1, -2), {}
         return dy.reshape(saved), {}
+
+    def emit(self, program: NativeProgram, slot: int) -> int:
+        """Become a native step, or nothing for maps of one pixel."""
+        return program.flatten(slot, column_major=self.column_major)
 
     def _turns(self, shape: Shape) -> bool:
         return self.column_major and len(shape) == 4

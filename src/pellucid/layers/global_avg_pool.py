@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pellucid.arrays import Array, Shape, Tensors
-from pellucid.layers.base import Formula, Layer, require_maps
+from pellucid.layers.base import Formula, Layer, NativeProgram, require_maps
 
 
 @dataclass(frozen=True)
@@ -52,3 +52,8 @@ class GlobalAvgPool2d(Layer):
         height, width = saved
         share = np.full((height, width), 1 / (height * width), dy.dtype)
         return np.einsum("tc,uv->tcuv", dy, share), {}
+
+    def emit(self, program: NativeProgram, slot: int) -> int:
+        """Become a native average pooling with one window."""
+        channels, height, width = program.shape(slot)
+        return program.avg_pool(slot, (channels,), (height, 1, 1, 0), (width, 1, 1, 0), [1 / (height * width)])

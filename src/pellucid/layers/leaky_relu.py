@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pellucid.arrays import Array, Shape, Tensors
-from pellucid.layers.base import Formula, Layer, require
+from pellucid.layers.base import Formula, Layer, NativeProgram, require
 
 
 @dataclass(frozen=True)
@@ -63,3 +63,7 @@ class LeakyReLU(Layer):
         """Return dx = dy where x > 0, else a·dy."""
         positive = saved
         return np.where(positive, dy, self.negative_slope * dy), {}
+
+    def emit(self, program: NativeProgram, slot: int) -> int:
+        """Become a native activation, part of the step before where it can be."""
+        return program.activation(slot, "leaky_relu", self.negative_slope)

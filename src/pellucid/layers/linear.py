@@ -9,7 +9,7 @@ import numpy as np
 
 from pellucid.arrays import Array, Rng, Shape, Tensors
 from pellucid.initializers import Initializer, resolve_initializer
-from pellucid.layers.base import Formula, Layer, require, require_vector
+from pellucid.layers.base import Formula, Layer, NativeProgram, require, require_vector
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,11 @@ class Linear(Layer):
         if self.bias:
             grads["bias"] = np.einsum("ti->i", dy)
         return dy @ params["weight"], grads
+
+    def emit(self, program: NativeProgram, slot: int) -> int:
+        """Become a native convolution of maps of one pixel."""
+        pixel = (1, 1, 1, 0)
+        return program.conv(slot, (self.out_features,), pixel, pixel)
 
     def multiply_adds(self, input_shape: Shape) -> int:
         """Return I·J."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pellucid.arrays import Array, Tensors
-from pellucid.layers.base import Formula
+from pellucid.layers.base import Formula, NativeProgram
 from pellucid.layers.pooling import Pool2d
 from pellucid.layers.windows import Axis, overlap_add, pad, windows
 
@@ -69,3 +69,9 @@ class MaxPool2d(Pool2d):
         taps = np.arange(rows.kernel * columns.kernel)
         dpatches = dy[..., None] * (taps == winner)
         return overlap_add(dpatches.reshape(*dy.shape, rows.kernel, columns.kernel), rows, columns), {}
+
+    def emit(self, program: NativeProgram, slot: int) -> int:
+        """Become a native max pooling."""
+        channels, height, width = program.shape(slot)
+        rows, columns = self._axes((height, width))
+        return program.max_pool(slot, (channels, rows.outputs, columns.outputs), rows.native, columns.native)

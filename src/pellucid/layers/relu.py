@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pellucid.arrays import Array, Shape, Tensors
-from pellucid.layers.base import Formula, Layer
+from pellucid.layers.base import Formula, Layer, NativeProgram
 
 
 @dataclass(frozen=True)
@@ -50,3 +50,7 @@ class ReLU(Layer):
         """Return dx = dy·[x > 0]."""
         positive = saved
         return dy * positive, {}
+
+    def emit(self, program: NativeProgram, slot: int) -> int:
+        """Become a native activation, part of the step before where it can be."""
+        return program.activation(slot, "relu")

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pellucid.arrays import Array, Shape, Tensors
-from pellucid.layers.base import Formula, Layer
+from pellucid.layers.base import Formula, Layer, NativeProgram
 
 
 @dataclass(frozen=True)
@@ -53,3 +53,7 @@ class Sigmoid(Layer):
         """Return dx = dy·y·(1 − y)."""
         e = saved
         return dy * e / (1 + e) ** 2, {}
+
+    def emit(self, program: NativeProgram, slot: int) -> int:
+        """Become a native activation, part of the step before where it can be."""
+        return program.activation(slot, "sigmoid")

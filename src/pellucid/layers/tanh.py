@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pellucid.arrays import Array, Shape, Tensors
-from pellucid.layers.base import Formula, Layer
+from pellucid.layers.base import Formula, Layer, NativeProgram
 
 
 @dataclass(frozen=True)
@@ -47,3 +47,7 @@ class Tanh(Layer):
         """Return dx = dy·(1 − y²)."""
         y = saved
         return dy * (1 - y**2), {}
+
+    def emit(self, program: NativeProgram, slot: int) -> int:
+        """Become a native activation, part of the step before where it can be."""
+        return program.activation(slot, "tanh")

@@ -18,7 +18,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from pellucid.arrays import Array
 from pellucid.errors import ShapeError
-from pellucid.layers.base import pair, require, require_pair
+from pellucid.layers.base import Window, pair, require, require_pair
 
 Pair = int | tuple[int, int]
 Padding = int | tuple[int, int] | Literal["valid", "same", "full"]
@@ -51,6 +51,11 @@ class Axis:
     def padded(self) -> int:
         """Length of the padded axis that every window fits in (longer than T + P + P′ in ceil mode)."""
         return max(self.length + self.before + self.after, self.stride * (self.outputs - 1) + self.span)
+
+    @property
+    def native(self) -> Window:
+        """The window as native steps take it."""
+        return (self.kernel, self.stride, self.dilation, self.before)
 
     def taps(self) -> Array:
         """Return the input index of every (output, tap) pair, shape (outputs, kernel); padding is out of range."""

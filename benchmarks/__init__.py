@@ -1,0 +1,1 @@
+"""How fast Pellucid is beside PyTorch and ONNX Runtime: ``python -m benchmarks``, see ``docs/benchmarks.md``."""

@@ -1,0 +1,150 @@
+"""A side in a process of its own, so that threads, libraries and memory of the sides do not mix."""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import signal
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from multiprocessing.connection import Connection
+from time import perf_counter, sleep
+from typing import Any
+
+from benchmarks.sides import Answer, Job, Side
+from pellucid.arrays import Tensors
+
+SIDES = {"Pellucid": "ours", "PyTorch": "pytorch", "ONNX Runtime": "onnx_runtime"}
+
+#: seconds for the other side's threads to stop spinning
+SETTLE = 0.02
+
+_SPAWN = multiprocessing.get_context("spawn")
+
+
+class WorkerError(RuntimeError):
+    """A side could not do what it was asked."""
+
+
+class Worker:
+    """The process of one side; end it with :meth:`close`, or use it in a ``with`` block.
+
+    Args:
+        side: a key of :data:`SIDES`.
+        job: what it is to do.
+
+    Raises:
+        WorkerError: the side cannot be set up; so do all methods if the process fails or dies.
+    """
+
+    def __init__(self, side: str, job: Job) -> None:
+        self.side, self.job = side, job
+        self._connection, theirs = _SPAWN.Pipe()
+        self._process = _SPAWN.Process(target=_serve, args=(theirs, side, job), daemon=True)
+        self._process.start()
+        theirs.close()
+        try:
+            self.told: str = self._receive()
+        except WorkerError:
+            self.close()
+            raise
+
+    def weights(self) -> Tensors:
+        """Return the weights the side starts from."""
+        return self._call("weights")
+
+    def answer(self, within: float | None = None) -> Answer:
+        """Return what the side computes, or raise WorkerError if it takes more than ``within`` seconds."""
+        return self._call("answer", within=within)
+
+    def seconds(self, times: int) -> float:
+        """Return how long the side takes to do the work so many times, from the starting weights."""
+        sleep(SETTLE)
+        return self._call("seconds", times)
+
+    def megabytes(self, times: int) -> float:
+        """Return by how much doing the work so many times raises the peak of resident memory; only once a process."""
+        return self._call("megabytes", times)
+
+    def close(self) -> None:
+        """End the process."""
+        self._connection.close()
+        self._process.kill()
+        self._process.join()
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _call(self, method: str, *arguments: Any, within: float | None = None) -> Any:
+        self._connection.send((method, arguments))
+        return self._receive(within)
+
+    def _receive(self, within: float | None = None) -> Any:
+        try:
+            if not self._connection.poll(within):
+                raise WorkerError(f"{self.side} did not answer within {within:g} s")
+            worked, result = self._connection.recv()
+        except (EOFError, ConnectionError):
+            self._process.join()
+            code = self._process.exitcode or 0
+            how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+            raise WorkerError(f"{self.side}'s process died, {how}") from None
+        if not worked:
+            raise WorkerError(f"{self.side}: {result}")
+        return result
+
+
+class _Server:
+    """What runs in the process."""
+
+    def __init__(self, side: str, job: Job) -> None:
+        inherited = _peak()
+        build: Callable[[Job], Side] = import_module(f"benchmarks.{SIDES[side]}").build
+        self.side = build(job)
+        self.baseline = _peak()
+        # A new process begins with the peak of the one that started it, which may hide its own.
+        self.hidden = self.baseline <= inherited
+
+    def weights(self) -> Tensors:
+        return self.side.weights()
+
+    def answer(self) -> Answer:
+        return self.side.answer()
+
+    def seconds(self, times: int) -> float:
+        self.side.reset()
+        self.side.run(max(1, times // 20))  # wakes threads and fills caches
+        self.side.reset()
+        started = perf_counter()
+        self.side.run(times)
+        return perf_counter() - started
+
+    def megabytes(self, times: int) -> float:
+        if self.hidden:
+            raise WorkerError("the starting process is larger than this one, so that its peak cannot be told")
+        self.side.run(times)
+        return (_peak() - self.baseline) / 1e6
+
+
+def _serve(connection: Connection, side: str, job: Job) -> None:
+    try:
+        server = _Server(side, job)
+        connection.send((True, server.side.told))
+        while True:
+            method, arguments = connection.recv()
+            connection.send((True, getattr(server, method)(*arguments)))
+    except EOFError:  # the other end is closed: there is no more to do
+        return
+    except Exception as error:
+        first_line = str(error).strip().partition("\n")[0]
+        connection.send((False, f"{type(error).__name__}: {first_line}"))
+
+
+def _peak() -> int:
+    """Return the peak of this process's resident memory in bytes."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,0 +1,92 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "lanes.hpp"
+
+namespace pellucid {
+
+// What a step computes; the names are those of the layers. A linear layer is a convolution of 1×1 maps.
+enum class Op : int { kConv, kMaxPool, kAvgPool, kActivation, kFlatten };
+
+enum class Activation : int { kNone, kReLU, kLeakyReLU, kELU, kSigmoid, kTanh };
+
+enum class Loss : int { kCrossEntropy, kLogLoss, kSquaredError };
+
+// A value of the network for one block of 16 samples: [channels][height][width + 2·border] lanes, the border zero.
+struct Slot {
+    int channels, height, width, border;
+    std::ptrdiff_t value, delta;  // where value and ∂J/∂value begin in a block's arena, in lanes
+
+    int pitch() const { return width + 2 * border; }
+    std::ptrdiff_t plane() const { return static_cast<std::ptrdiff_t>(height) * pitch(); }
+};
+
+// A sliding window: output l reads the inputs stride·l + dilation·j − before, j = 0 … kernel − 1.
+struct Axis {
+    int kernel, stride, dilation, before;
+};
+
+struct Step {
+    Op op;
+    int input, output;  // slots
+    Axis rows, columns;
+    int groups;
+    bool flip;                    // the filter is turned by 180°: a true convolution
+    std::ptrdiff_t weight, bias;  // where they begin among the parameters; −1 for none
+    Activation activation;        // applied to the output in place
+    float alpha;                  // slope of the leaky ReLU, scale of the ELU
+    const float* scale;           // average pooling: 1/divisor of every output pixel
+    bool column_major;            // flatten: each map column by column
+    bool needs_dx;                // false where nothing before it learns
+    std::ptrdiff_t scratch;       // max pooling: where its winners are noted in the arena, in lanes
+    std::ptrdiff_t packed;        // convolution: where its packed weights begin, forward; those for dx follow
+};
+
+struct Program {
+    const Slot* slots;
+    const Step* steps;
+    int step_count;
+    int input, output;  // slots
+    Loss loss;
+    std::ptrdiff_t arena;       // lanes that one block takes
+    std::ptrdiff_t parameters;  // floats
+    std::ptrdiff_t packed;      // floats of all packed weights
+};
+
+// One batch, and where its results go. Samples are gathered by `rows` from images and targets of the whole data set.
+struct Batch {
+    const void* images;  // (N, C, H, W) bytes, divided by 255 on the way in, or floats
+    bool bytes;
+    const float* mean;         // of one sample, taken off; may be null
+    const std::int64_t* rows;  // (count)
+    int count;
+    const float* target;  // (N, K); null for prediction
+    const float* weight;  // (count): w_t / Σ w
+    const float* params;
+    float* gradients;  // as params; null for prediction
+    float* outputs;    // (count, K): the last layer's output, before the loss's activation
+    double loss;       // Σ weight·ℓ
+    int threads;
+};
+
+// Buffers that one network keeps from batch to batch.
+struct Workspace {
+    void* const* arenas;  // lanes, one arena a thread
+    float* packed;
+    float* gradients;  // one set a block
+    double* losses;    // one a block
+};
+
+// The same code, compiled once for every instruction set. What crosses this border is plain data: a template of the
+// standard library compiled for a wider set must never be linked into the code for a narrower one.
+struct Engine {
+    const char* name;
+    void (*run)(const Program&, const Workspace&, Batch&);
+};
+
+const Engine* find_engine(const char* name);  // null if this build or this processor has none of that name
+const char* instruction_set();                // the widest one this processor runs
+
+}  // namespace pellucid

@@ -1,0 +1,41 @@
+#include "runner.hpp"
+
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <utility>
+
+namespace pellucid {
+
+void Runner::Free::operator()(void* memory) const { std::free(memory); }
+
+Runner::Runner(std::vector<Slot> slots, std::vector<Plan> plans, int input, int output, Loss loss, std::ptrdiff_t arena,
+               std::ptrdiff_t parameters, std::ptrdiff_t packed, const Engine* engine)
+    : slots_(std::move(slots)), plans_(std::move(plans)), engine_(engine) {
+    for (Plan& plan : plans_) {
+        plan.step.scale = plan.scale.data();
+        steps_.push_back(plan.step);
+    }
+    program_ = {slots_.data(), steps_.data(), static_cast<int>(steps_.size()), input, output, loss, arena, parameters,
+                packed};
+}
+
+void Runner::run(Batch& batch) {
+    const std::lock_guard<std::mutex> turn(one_at_a_time_);
+    const std::size_t blocks = static_cast<std::size_t>((batch.count + kLanes - 1) / kLanes);
+    while (arenas_.size() < static_cast<std::size_t>(batch.threads)) {
+        const std::size_t bytes = static_cast<std::size_t>(program_.arena) * sizeof(lanes);
+        void* memory = std::aligned_alloc(sizeof(lanes), bytes);
+        if (!memory) throw std::bad_alloc();
+        std::memset(memory, 0, bytes);  // borders are zero once and for all: nothing ever writes to them
+        arenas_.emplace_back(memory);
+        arena_pointers_.push_back(arenas_.back().get());
+    }
+    packed_.resize(static_cast<std::size_t>(program_.packed));
+    losses_.assign(blocks, 0.0);
+    if (batch.gradients) gradients_.resize(blocks * static_cast<std::size_t>(program_.parameters));
+    const Workspace space{arena_pointers_.data(), packed_.data(), gradients_.data(), losses_.data()};
+    engine_->run(program_, space, batch);
+}
+
+}  // namespace pellucid

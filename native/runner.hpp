@@ -1,0 +1,45 @@
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "program.hpp"
+
+namespace pellucid {
+
+// A program with the memory it runs in. Each network has a runner of its own; several threads that call it take turns.
+class Runner {
+  public:
+    // What a step needs besides numbers.
+    struct Plan {
+        Step step;
+        std::vector<float> scale;
+    };
+
+    Runner(std::vector<Slot> slots, std::vector<Plan> plans, int input, int output, Loss loss, std::ptrdiff_t arena,
+           std::ptrdiff_t parameters, std::ptrdiff_t packed, const Engine* engine);
+
+    void run(Batch& batch);
+
+    const Program& program() const { return program_; }
+    const char* engine() const { return engine_->name; }
+
+  private:
+    struct Free {
+        void operator()(void* memory) const;
+    };
+
+    std::vector<Slot> slots_;
+    std::vector<Plan> plans_;
+    std::vector<Step> steps_;
+    Program program_;
+    const Engine* engine_;
+    std::mutex one_at_a_time_;
+    std::vector<std::unique_ptr<void, Free>> arenas_;
+    std::vector<void*> arena_pointers_;
+    std::vector<float> packed_, gradients_;
+    std::vector<double> losses_;
+};
+
+}  // namespace pellucid

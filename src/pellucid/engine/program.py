@@ -1,0 +1,205 @@
+"""Lowering: a graph becomes a list of native steps over numbered slots, with every size fixed.
+
+Each layer says through ``emit`` which step it becomes; this file only keeps the books: slots, where parameters begin,
+which activation rides along with the step before it, how wide the zero borders must be, and where everything lies in
+the memory of one block of 16 samples.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+from pellucid.arrays import Shape
+from pellucid.errors import EngineError
+from pellucid.graph import INPUT, Graph
+from pellucid.layers.base import Window
+
+#: a tile of neighbouring pixels may read so many pixels less one beyond an edge; see kernels/conv.hpp
+TILE_PIXELS = 4
+#: the largest kernel that the native convolution takes, along one axis
+MOST_TAPS = 64
+
+_OPS = {"conv": 0, "max_pool": 1, "avg_pool": 2, "activation": 3, "flatten": 4}
+_ACTIVATIONS = {"none": 0, "relu": 1, "leaky_relu": 2, "elu": 3, "sigmoid": 4, "tanh": 5}
+_LOSSES = {"CrossEntropy": 0, "LogLoss": 1, "SquaredError": 2}
+
+_PIXEL: Window = (1, 1, 1, 0)
+
+
+@dataclass
+class Slot:
+    """A value of one block: maps (C, H, W), vectors being maps of one pixel."""
+
+    channels: int
+    height: int
+    width: int
+    border: int = 0
+
+    @property
+    def lanes(self) -> int:
+        """Vectors of 16 samples that it takes."""
+        return self.channels * self.height * (self.width + 2 * self.border)
+
+
+@dataclass
+class Step:
+    """One native step; the fields are those of ``Step`` in native/program.hpp."""
+
+    op: str
+    input: int
+    output: int
+    rows: Window = _PIXEL
+    columns: Window = _PIXEL
+    groups: int = 1
+    flip: bool = False
+    weight: int = -1
+    bias: int = -1
+    activation: str = "none"
+    alpha: float = 0.0
+    column_major: bool = False
+    needs_dx: bool = True
+    scratch: int = 0
+    packed: int = 0
+    scale: list[float] = field(default_factory=list[float])
+
+    def to_native(self) -> dict[str, Any]:
+        """Return the fields as the compiled part reads them."""
+        return {**vars(self), "op": _OPS[self.op], "activation": _ACTIVATIONS[self.activation]}
+
+
+class Program:
+    """The steps of one network; a layer's ``emit`` calls the methods named after what it is.
+
+    Args:
+        graph: the network's graph; a chain of layers.
+        offsets: where each parameter begins in the flat array of all of them.
+
+    Raises:
+        EngineError: a layer has no native step, or not with these settings.
+    """
+
+    def __init__(self, graph: Graph, offsets: dict[str, int]) -> None:
+        self.slots: list[Slot] = []
+        self.steps: list[Step] = []
+        self._offsets = offsets
+        self._node = ""
+        slot = self._new(graph.input_shape)
+        source = INPUT
+        for node in graph.nodes:
+            if node.inputs != (source,):
+                raise EngineError(f"layer {node.name!r} joins branches, which the native engine does not do yet")
+            self._node = node.name
+            if not _emits_itself(type(node.layer)):
+                raise EngineError(f"layer {node.name!r} {node.layer!r} changes what its native step computes")
+            slot = node.layer.emit(self, slot)
+            source = node.name
+        self.output = slot
+        if self.slots[slot].height * self.slots[slot].width != 1:
+            raise EngineError("the native engine needs a network that ends in a vector")
+        self._plan()
+
+    def conv(
+        self, slot: int, shape: Shape, rows: Window, columns: Window, *, groups: int = 1, flip: bool = False
+    ) -> int:
+        """Add a convolution with the layer's weight and bias; a linear layer is one of maps of one pixel."""
+        if max(rows[0], columns[0]) > MOST_TAPS:
+            raise EngineError(f"layer {self._node!r} has a kernel larger than the native engine's {MOST_TAPS} pixels")
+        weight, bias = self._offsets[f"{self._node}.weight"], self._offsets.get(f"{self._node}.bias", -1)
+        return self._add(
+            "conv", slot, shape, rows=rows, columns=columns, groups=groups, flip=flip, weight=weight, bias=bias
+        )
+
+    def max_pool(self, slot: int, shape: Shape, rows: Window, columns: Window) -> int:
+        """Add a max pooling."""
+        return self._add("max_pool", slot, shape, rows=rows, columns=columns)
+
+    def avg_pool(self, slot: int, shape: Shape, rows: Window, columns: Window, scale: list[float]) -> int:
+        """Add an average pooling; ``scale`` is 1/divisor of every output pixel, row by row."""
+        return self._add("avg_pool", slot, shape, rows=rows, columns=columns, scale=scale)
+
+    def flatten(self, slot: int, *, column_major: bool = False) -> int:
+        """Add the change from maps to a vector; maps of one pixel are one already."""
+        maps = self.slots[slot]
+        if maps.height * maps.width == 1:
+            return slot
+        return self._add("flatten", slot, (maps.channels * maps.height * maps.width,), column_major=column_major)
+
+    def activation(self, slot: int, kind: str, alpha: float = 0.0) -> int:
+        """Apply an activation; it rides along with the step before it, if that step has none yet."""
+        if self.steps and self.steps[-1].activation == "none" and self.steps[-1].op != "flatten":
+            self.steps[-1].activation, self.steps[-1].alpha = kind, alpha
+            return slot
+        maps = self.slots[slot]
+        return self._add("activation", slot, (maps.channels, maps.height, maps.width), activation=kind, alpha=alpha)
+
+    def shape(self, slot: int) -> tuple[int, int, int]:
+        """Return (C, H, W) of a slot; a vector is maps of one pixel."""
+        maps = self.slots[slot]
+        return maps.channels, maps.height, maps.width
+
+    def runner(self, native: Any, loss: str, parameters: int, isa: str) -> Any:
+        """Return the compiled program, ready to run."""
+        return native.Runner(
+            slots=[
+                (s.channels, s.height, s.width, s.border, value, delta)
+                for s, (value, delta) in zip(self.slots, self._places, strict=True)
+            ],
+            steps=[step.to_native() for step in self.steps],
+            input=0,
+            output=self.output,
+            loss=_LOSSES[loss],
+            arena=self._arena,
+            parameters=parameters,
+            packed=self._packed,
+            isa=isa,
+        )
+
+    def _new(self, shape: Shape) -> int:
+        self.slots.append(Slot(*(shape if len(shape) == 3 else (shape[0], 1, 1))))
+        return len(self.slots) - 1
+
+    def _add(self, op: str, slot: int, shape: Shape, **settings: Any) -> int:
+        output = self._new(shape)
+        learns_before = any(step.weight >= 0 for step in self.steps)
+        self.steps.append(Step(op, slot, output, needs_dx=learns_before, **settings))
+        return output
+
+    def _plan(self) -> None:
+        """Set borders, and give every slot and every step's notes their places."""
+        for step in self.steps:
+            if step.op == "conv":
+                self._widen(step)
+        self._places: list[tuple[int, int]] = []
+        self._arena = self._packed = 0
+        for slot in self.slots:
+            self._places.append((self._arena, self._arena + slot.lanes))
+            self._arena += 2 * slot.lanes
+        for step in self.steps:
+            source, output = self.slots[step.input], self.slots[step.output]
+            if step.op == "max_pool":
+                step.scratch = self._arena
+                self._arena += prod((output.channels, output.height, output.width))
+            if step.op == "conv":
+                step.packed = self._packed
+                weights = source.channels // step.groups * output.channels * step.rows[0] * step.columns[0]
+                self._packed += weights * (2 if step.needs_dx else 1)
+
+    def _widen(self, step: Step) -> None:
+        """Give input and output the zero borders that a convolution reads beyond their edges."""
+        source, output = self.slots[step.input], self.slots[step.output]
+        kernel, stride, dilation, before = step.columns
+        after = stride * (output.width - 1) + dilation * (kernel - 1) - before - (source.width - 1)
+        source.border = max(source.border, before, after)
+        if step.needs_dx and (kernel, stride, before) != (1, 1, 0):
+            output.border = max(output.border, TILE_PIXELS - 1)
+
+
+def _emits_itself(layer: type) -> bool:
+    """Tell whether ``emit`` is of the same class as the equations, or a later one: a subclass may change them."""
+
+    def owner(method: str) -> int:
+        return next(i for i, cls in enumerate(layer.__mro__) if method in vars(cls))
+
+    return owner("emit") <= min(owner("forward"), owner("backward"))
