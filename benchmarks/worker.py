@@ -86,6 +86,7 @@ class Worker:
     def _receive(self, within: float | None = None) -> Any:
         try:
             if not self._connection.poll(within):
+                self.close()  # or it would go on working beside the others
                 raise WorkerError(f"{self.side} did not answer within {within:g} s")
             worked, result = self._connection.recv()
         except (EOFError, ConnectionError):

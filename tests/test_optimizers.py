@@ -200,10 +200,10 @@ def test_limit_norms_scales_the_units_that_exceed_it():
     np.testing.assert_array_equal(weight[2], 0.0)
 
 
-def test_max_norm_bounds_the_named_parameters_after_the_update():
+def test_max_norm_bounds_the_given_parameters_after_the_update():
     params = {"0.weight": np.zeros((2, 2)), "0.bias": np.zeros(2)}
     grads = {"0.weight": np.array([[-6.0, 8.0], [1.0, 0.0]]), "0.bias": np.array([-9.0, 9.0])}
-    SGD(max_norm=2.0).apply(params, grads, OptimizerState(), 1.0, max_norm_on=["0.weight"])
+    SGD(max_norm=2.0).apply(params, grads, OptimizerState(), 1.0, max_norm_on=[params["0.weight"]])
     np.testing.assert_allclose(params["0.weight"], [[1.2, -1.6], [-1.0, 0.0]], rtol=1e-15)
     np.testing.assert_array_equal(params["0.bias"], [9.0, -9.0])
 

@@ -224,8 +224,8 @@ inline void conv_weight_gradient(const Program& program, const Step& step, const
                                  Part part) {
     const Slot &in = program.slots[step.input], &out = program.slots[step.output];
     const Filters w(program, step);
-    const int by_tap = at_most(w.width, kMostTaps), by_filter = at_most(8, kTileWeights / by_tap);
-    const int tiles = (w.out + by_filter - 1) / by_filter;
+    const int by_tap = at_most(w.width, kMostTaps), most = at_most(8, kTileWeights / by_tap);
+    const int tiles = (w.out + most - 1) / most, by_filter = (w.out + tiles - 1) / tiles;  // tiles of even size
     const std::ptrdiff_t filter_step = static_cast<std::ptrdiff_t>(w.in) * w.area();
     float* dweight = gradients + step.weight;
     for (const int item : part.of(w.groups * tiles * w.in)) {

@@ -11,9 +11,8 @@ import numpy as np
 from pellucid import inputs
 from pellucid.arrays import Array, Shape, Tensors
 from pellucid.description import from_json, to_json
-from pellucid.engine import check_engine, reference
-from pellucid.engine.native import NativeEngine
-from pellucid.errors import ConfigError, DataError, EngineError, ModelFileError, PellucidError
+from pellucid.engine import lower, reference
+from pellucid.errors import ConfigError, DataError, ModelFileError, PellucidError
 from pellucid.graph import INPUT, Graph
 from pellucid.layers.base import Layer, Symbol
 from pellucid.losses import Loss, SquaredError, resolve_loss
@@ -90,8 +89,8 @@ class Network:
             for key in n.layer.regularized
             if f"{n.name}.{key}" in self._params
         ]
-        self._asked_engine = check_engine(engine)
-        self._native = self._lower(engine)
+        self._asked_engine = engine
+        self._native = lower(engine, self.graph, self.loss, self.dtype, offsets(self._params), self._flat.size)
         self._mean: Array | None = None
         self._mean_mode: str | None = None
         if input_mean is not None:
@@ -123,6 +122,15 @@ class Network:
         checked = {name: table.check(name, value) for name, value in values.items()}
         for name, value in checked.items():
             table[name] = value
+
+    @property
+    def flat_parameters(self) -> Array:
+        """All parameters one behind the other, as :attr:`parameters` lists them: the very numbers, not a copy."""
+        return self._flat
+
+    def named(self, flat: Array) -> Tensors:
+        """Return views of an array laid out like :attr:`flat_parameters`, by parameter name."""
+        return views(flat, self._params)
 
     @property
     def state(self) -> TensorTable:
@@ -190,21 +198,33 @@ class Network:
             DataError, ShapeError: as :meth:`evaluate`.
         """
         images, target = self.check_samples(x, y)
-        value, gradients, _ = self.batch_gradients(images, target, sample_weight)
-        return value, gradients
+        value, gradient, _ = self.batch_gradient(images, target, sample_weight)
+        return value, self.named(gradient)
 
-    def batch_gradients(
+    def batch_gradient(
         self, images: Array, target: Array, sample_weight: Array | None = None
-    ) -> tuple[float, Tensors, Array]:
-        """Return J, the gradients and the outputs for a batch that :meth:`check_samples` has passed."""
+    ) -> tuple[float, Array, Array]:
+        """Return J, its gradient and the outputs for a batch that :meth:`check_samples` has passed.
+
+        The gradient is laid out like :attr:`flat_parameters`.
+        """
         if self._native is not None:
-            return self._native_gradients(self._native, images, target, sample_weight)
-        run = self._training_pass(self.prepare(images))
-        outputs = run.values[self.graph.nodes[-1].name]
-        value, delta = self.loss.value_and_delta(outputs, target, sample_weight)
-        _, gradients = reference.backward(self.graph, self._params, run, delta)
-        value += self._penalize(gradients)
-        return value, {name: gradients[name] for name in self._params}, outputs
+            weight = self.loss.weights(target, sample_weight)
+            if self.loss.reduction == "mean":
+                weight = weight / weight.sum()
+            value, gradient, outputs = self._native.gradients(
+                self._pixels(images), target, weight, self._flat, self._mean
+            )
+        else:
+            x, seed = self.prepare(images), (self.seed, self.step)
+            run = reference.forward(self.graph, self._params, self._state, x, training=True, seed=seed)
+            outputs = run.values[self.graph.nodes[-1].name]
+            value, delta = self.loss.value_and_delta(outputs, target, sample_weight)
+            _, gradients = reference.backward(self.graph, self._params, run, delta)
+            gradient, _ = flat_views({name: gradients[name] for name in self._params}, self.dtype)
+        if self.regularization:
+            value += self._penalize(self.named(gradient))
+        return value, gradient, outputs
 
     def trace(self, x: Any, y: Any, *, training: bool = True) -> Trace:
         """Return every layer's output, δ and gradients for one batch, named and in order; changes nothing.
@@ -220,7 +240,9 @@ class Network:
         outputs = run.values[self.graph.nodes[-1].name]
         value, delta = self.loss.value_and_delta(outputs, target)
         deltas, gradients = reference.backward(self.graph, self._params, run, delta)
-        value += self._penalize(gradients)
+        if self.regularization:
+            gradients = {name: np.array(gradient) for name, gradient in gradients.items()}
+            value += self._penalize(gradients)
         steps = tuple(
             Step(n.name, n.layer, n.inputs, run.values[n.name], deltas[n.name], reference.own(gradients, n))
             for n in self.graph.nodes
@@ -295,6 +317,8 @@ class Network:
         Raises:
             ModelFileError: an unknown format; missing, extra or misshapen tensors.
         """
+        from pellucid.interop import model_file
+
         if description.get("format") != FORMAT:
             raise ModelFileError(f"format {description.get('format')!r} is not known; this version reads {FORMAT}")
         network = cls(
@@ -312,24 +336,7 @@ class Network:
             network._set_input_mean(mean)
         elif description["input_mean"] is not None:
             network._set_input_mean(description["input_mean"])
-        own = {**network._params, **network._state}
-        missing, extra = own.keys() - tensors.keys(), tensors.keys() - own.keys()
-        if missing or extra:
-            told = [
-                f"{label} {', '.join(sorted(names))}"
-                for label, names in (("lacks", missing), ("has unknown", extra))
-                if names
-            ]
-            raise ModelFileError(
-                f"the file {' and '.join(told)}: its tensors are not those of the network it describes"
-            )
-        for name, value in tensors.items():
-            if value.shape != own[name].shape or value.dtype != own[name].dtype:
-                raise ModelFileError(
-                    f"tensor {name!r} is {value.dtype}{list(value.shape)}, the network needs "
-                    f"{own[name].dtype}{list(own[name].shape)}"
-                )
-            own[name][...] = value
+        model_file.fill({**network._params, **network._state}, tensors)
         return network
 
     def copy(self, *, dtype: str | None = None) -> Network:
@@ -384,36 +391,9 @@ class Network:
             return self._native.outputs(self._pixels(images), self._flat, self._mean)
         return reference.infer(self.graph, self._params, self._state, self.prepare(images))
 
-    def _training_pass(self, x: Array) -> reference.Pass:
-        return reference.forward(self.graph, self._params, self._state, x, training=True, seed=(self.seed, self.step))
-
-    def _native_gradients(
-        self, native: NativeEngine, images: Array, target: Array, sample_weight: Array | None
-    ) -> tuple[float, Tensors, Array]:
-        weight = self.loss.weights(target, sample_weight)
-        if self.loss.reduction == "mean":
-            weight = weight / weight.sum()
-        value, flat, outputs = native.gradients(self._pixels(images), target, weight, self._flat, self._mean)
-        gradients = views(flat, self._params)
-        value += self._penalize(gradients)
-        return value, gradients, outputs
-
     def _pixels(self, images: Array) -> Array:
         """Return checked images as the native engine takes them: bytes, or float32 that has been looked through."""
         return images if images.dtype == np.uint8 else inputs.prepare(images, self.dtype, None)
-
-    def _lower(self, engine: str) -> NativeEngine | None:
-        """Return the native engine for this network, or None if the reference engine is to run it."""
-        if engine == "reference" or (engine == "auto" and self.dtype != np.float32):
-            return None
-        try:
-            if self.dtype != np.float32:
-                raise EngineError(f"the native engine computes in float32, not {self.dtype}; use engine='reference'")
-            return NativeEngine(self.graph, self.loss, offsets(self._params), self._flat.size)
-        except EngineError:
-            if engine == "native":
-                raise
-            return None
 
     def _penalize(self, gradients: Tensors) -> float:
         """Add the penalties' gradients to those of the loss, and return the penalties' sum."""
@@ -421,7 +401,7 @@ class Network:
         for name in self._regularized:
             for penalty in self.regularization:
                 total += penalty.value(self._params[name])
-                gradients[name] = gradients[name] + penalty.gradient(self._params[name])
+                gradients[name] += penalty.gradient(self._params[name])
         return total
 
     def _set_input_mean(self, mean: Any) -> None:

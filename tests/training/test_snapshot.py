@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -147,6 +147,8 @@ def test_ctrl_c_inside_a_layer_takes_the_step_back():
 @dataclass(frozen=True)
 class HalfWay(SGD):
     """Press Ctrl-C in the middle of the fourth update, when some of the parameters have changed."""
+
+    elementwise: ClassVar[bool] = False  # parameter by parameter
 
     def update(self, param: np.ndarray, grad: np.ndarray, slots: Any, learning_rate: float, step: int) -> None:
         super().update(param, grad, slots, learning_rate, step)

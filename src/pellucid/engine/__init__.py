@@ -1,21 +1,53 @@
-"""Engines: what runs a network's layers. The reference engine calls each layer's own NumPy forward and backward."""
+"""Engines: what runs a network's layers.
+
+The reference engine calls each layer's own NumPy forward and backward. The native engine runs a network that it has
+lowered to native steps, in float32, one call a batch.
+"""
 
 from __future__ import annotations
 
-from pellucid.errors import ConfigError
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pellucid.errors import ConfigError, EngineError
+
+if TYPE_CHECKING:
+    from pellucid.engine.native import NativeEngine
+    from pellucid.graph import Graph
+    from pellucid.losses import Loss
 
 ENGINES = ("auto", "reference", "native")
 
 
-def check_engine(name: str) -> str:
-    """Return the name of an engine.
+def lower(
+    engine: str, graph: Graph, loss: Loss, dtype: np.dtype[Any], offsets: dict[str, int], parameters: int
+) -> NativeEngine | None:
+    """Return the native engine for a network, or None if the reference engine is to run it.
+
+    Args:
+        engine: ``"auto"`` takes the native engine where it can run the network; ``"native"`` insists on it.
+        graph, loss, dtype: of the network.
+        offsets, parameters: where each parameter begins in the flat array of all of them, and its length.
 
     Raises:
-        ConfigError: there is no such engine.
+        ConfigError: there is no such engine, or ``PELLUCID_ISA`` names an instruction set that is not there.
+        EngineError: ``"native"`` was asked for and cannot run the network here; the message names the layer.
     """
-    if name not in ENGINES:
-        raise ConfigError(f"no engine called {name!r}; there are {', '.join(ENGINES)}")
-    return name
+    from pellucid.engine.native import NativeEngine
+
+    if engine not in ENGINES:
+        raise ConfigError(f"no engine called {engine!r}; there are {', '.join(ENGINES)}")
+    if engine == "reference":
+        return None
+    try:
+        if dtype != np.float32:
+            raise EngineError(f"the native engine computes in float32, not {dtype}; use engine='reference'")
+        return NativeEngine(graph, loss, offsets, parameters)
+    except EngineError:
+        if engine == "native":
+            raise
+        return None
 
 
 def instruction_set() -> str | None:

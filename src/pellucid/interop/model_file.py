@@ -81,6 +81,25 @@ def read(path: Path) -> tuple[dict[str, Any], Tensors]:
     return description, _tensors(path, data)
 
 
+def fill(own: Mapping[str, Array], given: Mapping[str, Array]) -> None:
+    """Copy the tensors of a file into those of the network that it describes.
+
+    Raises:
+        ModelFileError: some are missing, unknown, or of another shape or dtype.
+    """
+    differences = (("lacks", own.keys() - given.keys()), ("has unknown", given.keys() - own.keys()))
+    told = [f"{what} {', '.join(sorted(names))}" for what, names in differences if names]
+    if told:
+        raise ModelFileError(f"the file {' and '.join(told)}: its tensors are not those of the network it describes")
+    for name, value in given.items():
+        if value.shape != own[name].shape or value.dtype != own[name].dtype:
+            raise ModelFileError(
+                f"tensor {name!r} is {value.dtype}{list(value.shape)}, the network needs "
+                f"{own[name].dtype}{list(own[name].shape)}"
+            )
+        own[name][...] = value
+
+
 def _contents(path: Path) -> bytes:
     try:
         data = path.read_bytes()

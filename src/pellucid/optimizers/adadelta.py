@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -38,6 +39,8 @@ class AdaDelta(Optimizer):
 
     Source: Zeiler 2012, algorithm 1.
     """
+
+    elementwise: ClassVar[bool] = True
 
     learning_rate: float | Schedule = 1.0
     rho: float = 0.9

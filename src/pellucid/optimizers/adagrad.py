@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -35,6 +36,8 @@ class AdaGrad(Optimizer):
 
     Source: Duchi, Hazan & Singer 2011, (1) with the diagonal of G.
     """
+
+    elementwise: ClassVar[bool] = True
 
     learning_rate: float | Schedule = 0.01
     eps: float = 1e-10

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -38,6 +39,8 @@ class Adam(Optimizer):
 
     Source: Kingma & Ba 2015, algorithm 1.
     """
+
+    elementwise: ClassVar[bool] = True
 
     learning_rate: float | Schedule = 0.001
     betas: tuple[float, float] = (0.9, 0.999)

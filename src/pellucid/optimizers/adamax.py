@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -37,6 +38,8 @@ class AdaMax(Optimizer):
 
     Source: Kingma & Ba 2015, algorithm 2.
     """
+
+    elementwise: ClassVar[bool] = True
 
     learning_rate: float | Schedule = 0.002
     betas: tuple[float, float] = (0.9, 0.999)

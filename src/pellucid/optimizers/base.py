@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -62,6 +62,10 @@ class Optimizer(Described):
         max_norm: bound on the norm of each output unit's incoming weights, after the update; none if None.
     """
 
+    #: the update of a number depends on that number's own gradient and slots alone, not on the array it stands in; the
+    #: training loop then updates all parameters as one array
+    elementwise: ClassVar[bool] = False
+
     learning_rate: float | Schedule
     clip_norm: float | None = field(default=None, kw_only=True)
     clip_value: float | None = field(default=None, kw_only=True)
@@ -102,7 +106,7 @@ class Optimizer(Described):
         grads: Mapping[str, Array],
         state: OptimizerState,
         learning_rate: float,
-        max_norm_on: Collection[str] = (),
+        max_norm_on: Iterable[Array] = (),
     ) -> None:
         """Do one step: change ``params`` and ``state`` in place.
 
@@ -111,7 +115,7 @@ class Optimizer(Described):
             grads: ∂J/∂parameter, of the same names and shapes; not changed.
             state: from :meth:`start`.
             learning_rate: η now, e.g. ``resolve_schedule(self.learning_rate)(epoch, epochs)``.
-            max_norm_on: names of the parameters that ``max_norm`` bounds.
+            max_norm_on: the arrays of ``params``, or views into them, that ``max_norm`` bounds.
 
         Raises:
             ConfigError: the learning rate is negative or not finite, as a schedule of your own might make it.
@@ -127,8 +131,8 @@ class Optimizer(Described):
         for name, param in params.items():
             self.update(param, grads[name], state.slots.get(name, {}), rate, state.step)
         if self.max_norm is not None:
-            for name in max_norm_on:
-                limit_norms(params[name], self.max_norm)
+            for weight in max_norm_on:
+                limit_norms(weight, self.max_norm)
 
     def _check_fit(self, params: Mapping[str, Array], grads: Mapping[str, Array], state: OptimizerState) -> None:
         if grads.keys() != params.keys():

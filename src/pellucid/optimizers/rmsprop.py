@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -36,6 +37,8 @@ class RMSProp(Optimizer):
 
     Source: Tieleman & Hinton 2012, Neural Networks for Machine Learning, lecture 6e.
     """
+
+    elementwise: ClassVar[bool] = True
 
     learning_rate: float | Schedule = 0.001
     alpha: float = 0.9

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from pellucid.arrays import Array, Tensors
 from pellucid.errors import ConfigError
@@ -41,6 +42,8 @@ class SGD(Optimizer):
 
     Source: Nguyen (66); Polyak 1964 (momentum); Sutskever et al. 2013, (3)–(4) (Nesterov's, in PyTorch's form).
     """
+
+    elementwise: ClassVar[bool] = True
 
     learning_rate: float | Schedule = 0.1
     momentum: float = 0.0

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from pellucid.arrays import Array
+from pellucid.arrays import Array, Tensors
 from pellucid.errors import ConfigError, NonFiniteError
 from pellucid.inputs import require_count
 from pellucid.losses import Loss
@@ -130,8 +130,9 @@ class _Training:
 
     def __post_init__(self) -> None:
         self.rate = resolve_schedule(self.optimizer.learning_rate)
-        self.params = dict(self.network.parameters)
+        self.params = self._for_optimizer(self.network.flat_parameters)
         self.optimizer_state = self.optimizer.start(self.params)
+        self.bounded = [self.network.parameters[name] for name in self.network.regularized]
         self.last_good = LastGood(self.network)
         self.metric = self.network.loss.metric_name(self.data.target)
         figures = ("loss", self.metric)
@@ -189,19 +190,26 @@ class _Training:
         network = self.network
         self.last_good.begin()
         with np.errstate(all="ignore"):  # what overflows is reported below, with its layer
-            value, gradients, outputs = network.batch_gradients(batch.images, batch.target, batch.given)
+            value, gradient, outputs = network.batch_gradient(batch.images, batch.target, batch.given)
             if not np.isfinite(value):
                 self._fail(f"{where}: the loss is {value}. {first_cause(network, batch)}", rate)
             self.last_good.confirm()
-            for what, arrays in (("the running statistic", network.state), ("the gradient of", gradients)):
-                if not finite(arrays.values()):
-                    self._fail(f"{where}: {_not_finite(what, arrays)}. {first_cause(network, batch)}", rate)
-            self.optimizer.apply(self.params, gradients, self.optimizer_state, rate, network.regularized)
-            if not finite(self.params.values()):
-                self._fail(f"{where}: after the update, {_not_finite('the parameter', self.params)}.", rate)
+            if not finite(network.state.values()):
+                told = _not_finite("the running statistic", network.state)
+                self._fail(f"{where}: {told}. {first_cause(network, batch)}", rate)
+            if not finite([gradient]):
+                told = _not_finite("the gradient of", network.named(gradient))
+                self._fail(f"{where}: {told}. {first_cause(network, batch)}", rate)
+            self.optimizer.apply(self.params, self._for_optimizer(gradient), self.optimizer_state, rate, self.bounded)
+            if not finite([network.flat_parameters]):
+                self._fail(f"{where}: after the update, {_not_finite('the parameter', network.parameters)}.", rate)
             means.add(value, outputs, batch)
         network.step += 1
         self.last_good.end()
+
+    def _for_optimizer(self, flat: Array) -> Tensors:
+        """Return parameters, or their gradient, as one array if that makes no difference, else by name."""
+        return {"parameters": flat} if self.optimizer.elementwise else self.network.named(flat)
 
     def _validate(self, epoch: int) -> dict[str, float]:
         if self.validation is None:

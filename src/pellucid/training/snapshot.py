@@ -16,7 +16,7 @@ class Snapshot:
 
     def __init__(self, network: Network) -> None:
         self._network = network
-        self._live = [*network.parameters.values(), *network.state.values()]
+        self._live = [network.flat_parameters, *network.state.values()]
         self._kept = [array.copy() for array in self._live]
         self.step = network.step
 
