@@ -4,8 +4,7 @@
 #include "part.hpp"
 #include "program.hpp"
 
-// Gather a block's images by row number, scale bytes, take the mean off, and lay the samples side by side. Lanes without
-// a sample are 0.
+// Gather a block's images by row number, scale bytes, take the mean off, and lay the samples side by side.
 template <typename Pixel>
 void gather(const Program& program, const Batch& batch, int first, lanes* arena, Part part) {
     const Slot& in = program.slots[program.input];
@@ -15,13 +14,16 @@ void gather(const Program& program, const Batch& batch, int first, lanes* arena,
         const int c = row / in.height, u = row % in.height;
         lanes* x = arena + in.value + c * in.plane() + u * in.pitch() + in.border;
         const std::ptrdiff_t offset = static_cast<std::ptrdiff_t>(row) * in.width;
+        const int samples = batch.count - first < kLanes ? batch.count - first : kLanes;
         const Pixel* from[kLanes];
-        for (int t = 0; t < kLanes; ++t) {
-            from[t] = first + t < batch.count ? images + batch.rows[first + t] * size + offset : nullptr;
-        }
+        for (int t = 0; t < samples; ++t) from[t] = images + batch.rows[first + t] * size + offset;
+        // A lane without a sample repeats the first one: its δ is 0, so that it counts for nothing.
+        for (int t = samples; t < kLanes; ++t) from[t] = from[0];
         for (int v = 0; v < in.width; ++v) {
-            lanes pixel;
-            for (int t = 0; t < kLanes; ++t) pixel[t] = from[t] ? static_cast<float>(from[t][v]) : 0.0f;
+            typedef Pixel Pixels __attribute__((vector_size(kLanes * sizeof(Pixel))));
+            Pixels raw;
+            for (int t = 0; t < kLanes; ++t) raw[t] = from[t][v];
+            lanes pixel = __builtin_convertvector(raw, lanes);
             if constexpr (sizeof(Pixel) == 1) pixel = pixel / 255.0f;
             if (batch.mean) pixel -= batch.mean[offset + v];
             x[v] = pixel;

@@ -16,16 +16,47 @@ inline Inside inside(const Axis& axis, int length, int l) {
     return taps;
 }
 
+// Windows of 2×2 side by side, the usual ones: no tap is ever outside, and no pixel is in two windows.
+inline bool is_two_by_two(const Step& step, const Slot& in, const Slot& out) {
+    const Axis &r = step.rows, &c = step.columns;
+    return r.kernel == 2 && c.kernel == 2 && r.stride == 2 && c.stride == 2 && r.dilation == 1 && c.dilation == 1 &&
+           r.before == 0 && c.before == 0 && 2 * out.height <= in.height && 2 * out.width <= in.width;
+}
+
+// Take v, tap number `tap`, if it is larger. NaN wins, and stays.
+inline void keep_larger(lanes v, int tap, lanes& best, mask& which) {
+    const mask better = ~(v <= best) & (best == best);
+    best = better ? v : best;
+    which = better ? mask{} + tap : which;
+}
+
+inline void max_pool_row_2x2(const lanes* upper, const lanes* lower, int width, lanes* y, mask* winner) {
+    for (int m = 0; m < width; ++m) {
+        lanes best = upper[2 * m];
+        mask which = mask{};
+        keep_larger(upper[2 * m + 1], 1, best, which);
+        keep_larger(lower[2 * m], 2, best, which);
+        keep_larger(lower[2 * m + 1], 3, best, which);
+        y[m] = best;
+        winner[m] = which;
+    }
+}
+
 // y = max of the window; which tap won, j·R + k, is noted for the way back. The first of equal pixels wins.
 inline void max_pool(const Program& program, const Step& step, lanes* arena, Part part) {
     const Slot &in = program.slots[step.input], &out = program.slots[step.output];
     const int columns = step.columns.kernel;
     mask* winners = reinterpret_cast<mask*>(arena + step.scratch);
+    const bool two_by_two = is_two_by_two(step, in, out);
     for (const int item : part.of(out.channels * out.height)) {
         const int c = item / out.height, l = item % out.height;
         const lanes* x = arena + in.value + c * in.plane() + in.border;
         lanes* y = arena + out.value + c * out.plane() + l * out.pitch() + out.border;
         mask* winner = winners + (static_cast<std::ptrdiff_t>(c) * out.height + l) * out.width;
+        if (two_by_two) {
+            max_pool_row_2x2(x + 2 * l * in.pitch(), x + (2 * l + 1) * in.pitch(), out.width, y, winner);
+            continue;
+        }
         const Inside row = inside(step.rows, in.height, l);
         for (int m = 0; m < out.width; ++m) {
             const Inside column = inside(step.columns, in.width, m);
@@ -36,9 +67,7 @@ inline void max_pool(const Program& program, const Step& step, lanes* arena, Par
             for (int j = row.from; j < row.to; ++j) {
                 for (int k = column.from; k < column.to; ++k) {
                     const lanes v = window[j * step.rows.dilation * in.pitch() + k * step.columns.dilation];
-                    const mask better = ~(v <= best) & (best == best);  // NaN wins, and stays
-                    best = better ? v : best;
-                    which = better ? mask{} + (j * columns + k) : which;
+                    keep_larger(v, j * columns + k, best, which);
                 }
             }
             y[m] = best;
@@ -56,12 +85,24 @@ inline void max_pool_backward(const Program& program, const Step& step, lanes* a
     const Slot &in = program.slots[step.input], &out = program.slots[step.output];
     const int columns = step.columns.kernel;
     const mask* winners = reinterpret_cast<const mask*>(arena + step.scratch);
+    const bool two_by_two = is_two_by_two(step, in, out);
+    const bool covered = two_by_two && 2 * out.height == in.height && 2 * out.width == in.width;
     for (const int c : part.of(out.channels)) {
-        clear(arena + in.delta + c * in.plane(), in.plane());
+        if (!covered) clear(arena + in.delta + c * in.plane(), in.plane());
         lanes* dx = arena + in.delta + c * in.plane() + in.border;
         for (int l = 0; l < out.height; ++l) {
             const lanes* dy = arena + out.delta + c * out.plane() + l * out.pitch() + out.border;
             const mask* winner = winners + (static_cast<std::ptrdiff_t>(c) * out.height + l) * out.width;
+            if (two_by_two) {
+                lanes *upper = dx + 2 * l * in.pitch(), *lower = upper + in.pitch();
+                for (int m = 0; m < out.width; ++m) {
+                    upper[2 * m] = winner[m] == 0 ? dy[m] : lanes{};
+                    upper[2 * m + 1] = winner[m] == 1 ? dy[m] : lanes{};
+                    lower[2 * m] = winner[m] == 2 ? dy[m] : lanes{};
+                    lower[2 * m + 1] = winner[m] == 3 ? dy[m] : lanes{};
+                }
+                continue;
+            }
             const Inside row = inside(step.rows, in.height, l);
             for (int m = 0; m < out.width; ++m) {
                 const Inside column = inside(step.columns, in.width, m);

@@ -64,6 +64,11 @@ class Step:
     packed: int = 0
     scale: list[float] = field(default_factory=list[float])
 
+    @property
+    def rises(self) -> bool:
+        """Whether the step has an activation that never falls: f(a) ≤ f(b) for a ≤ b."""
+        return self.activation not in ("none", "leaky_relu", "elu") or (self.activation != "none" and self.alpha >= 0)
+
     def to_native(self) -> dict[str, Any]:
         """Return the fields as the compiled part reads them."""
         return {**vars(self), "op": _OPS[self.op], "activation": _ACTIVATIONS[self.activation]}
@@ -112,8 +117,15 @@ class Program:
         )
 
     def max_pool(self, slot: int, shape: Shape, rows: Window, columns: Window) -> int:
-        """Add a max pooling."""
-        return self._add("max_pool", slot, shape, rows=rows, columns=columns)
+        """Add a max pooling.
+
+        An activation before it that never falls moves behind it: max f(x) = f(max x), over fewer pixels.
+        """
+        output = self._add("max_pool", slot, shape, rows=rows, columns=columns)
+        if len(self.steps) > 1 and self.steps[-2].rises:
+            before, pool = self.steps[-2:]
+            pool.activation, pool.alpha, before.activation = before.activation, before.alpha, "none"
+        return output
 
     def avg_pool(self, slot: int, shape: Shape, rows: Window, columns: Window, scale: list[float]) -> int:
         """Add an average pooling; ``scale`` is 1/divisor of every output pixel, row by row."""
