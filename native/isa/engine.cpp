@@ -84,8 +84,8 @@ void forward(const Program& program, const Step& step, lanes* arena, const float
     activate_slot(program, step, arena, false, part);
 }
 
-void backward(const Program& program, const Step& step, lanes* arena, const float* packed, float* gradients,
-              Part part) {
+void backward(const Program& program, const Step& step, lanes* arena, const float* packed, const float* params,
+              float* gradients, Part part) {
     if (step.activation != Activation::kNone) {
         activate_slot(program, step, arena, true, part);
         wait_for_others(part);
@@ -99,7 +99,7 @@ void backward(const Program& program, const Step& step, lanes* arena, const floa
             } else {
                 conv_weight_gradient(program, step, arena, gradients, part);
             }
-            if (step.needs_dx) conv_dx(program, step, arena, packed, part);
+            if (step.needs_dx) conv_dx(program, step, arena, packed, params, part);
             return;
         }
         case Op::kMaxPool:
@@ -138,7 +138,7 @@ void run_block(const Program& program, const Workspace& space, Batch& batch, int
     float* gradients = space.gradients + block * program.parameters;
     for (int i = program.step_count - 1; i >= 0; --i) {
         wait_for_others(part);
-        backward(program, program.steps[i], arena, space.packed, gradients, part);
+        backward(program, program.steps[i], arena, space.packed, batch.params, gradients, part);
     }
 }
 
@@ -159,9 +159,6 @@ void add_blocks(const Program& program, const Workspace& space, Batch& batch, in
 void run(const Program& program, const Workspace& space, Batch& batch) {
     const int blocks = (batch.count + kLanes - 1) / kLanes;
     const int threads = batch.threads;
-    for (int i = 0; i < program.step_count; ++i) {
-        if (program.steps[i].op == Op::kConv) pack_weights(program, program.steps[i], batch.params, space.packed);
-    }
     const int alone = blocks / threads * threads;  // blocks that one thread runs by itself; the rest are split
 #if defined(_OPENMP)
 #pragma omp parallel num_threads(threads) if (threads > 1)
@@ -172,6 +169,12 @@ void run(const Program& program, const Workspace& space, Batch& batch) {
         const int here = 0, team = 1;
 #endif
         const FlushDenormals flush;
+        for (int i = 0; i < program.step_count; ++i) {
+            if (program.steps[i].op == Op::kConv) {
+                pack_weights(program, program.steps[i], batch.params, space.packed, {here, team});
+            }
+        }
+        wait_for_others({here, team});
         if (team == threads) {
             for (int block = here; block < alone; block += team) {
                 run_block(program, space, batch, block, static_cast<lanes*>(space.arenas[here]), {0, 1});

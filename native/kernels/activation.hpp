@@ -5,37 +5,44 @@
 
 inline lanes select(mask condition, lanes yes, lanes no) { return condition ? yes : no; }
 
-// e^x for x ≤ 0, to 1 ULP: x = n ln 2 + r, e^x = 2^n e^r, e^r by a polynomial. Below −87.3, 0.
-inline lanes exp_negative(lanes x) {
+// x = n ln 2 + r for x ≤ 0, and the two parts of e^x = 2^n e^r: 2^n, and e^r − 1 by a polynomial.
+struct PowerOfE {
+    lanes two_to_n, rest;
+};
+
+inline PowerOfE power_of_e(lanes x) {
     const lanes shifter = lanes{} + 12582912.0f;  // 1.5·2²³: adding it rounds to a whole number in the low bits
-    const lanes rounded = x * 1.44269504088896341f + shifter;
+    const lanes rounded = select(x < -87.3f, lanes{} - 87.3f, x) * 1.44269504088896341f + shifter;
     const lanes n = rounded - shifter;
-    const lanes r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+    const lanes r = (select(x < -87.3f, lanes{} - 87.3f, x) - n * 0.693359375f) + n * 2.12194440e-4f;
     lanes p = lanes{} + 1.9875691500e-4f;
     p = p * r + 1.3981999507e-3f;
     p = p * r + 8.3334519073e-3f;
     p = p * r + 4.1665795894e-2f;
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
-    p = p * (r * r) + r + 1.0f;
-    // These casts between vectors keep the bits: 2^n is added to the exponent of e^r.
-    const mask scaled = (mask)p + (((mask)rounded - 0x4B400000) << 23);
-    return select(x < -87.3f, lanes{}, (lanes)scaled);
+    // These casts between vectors keep the bits: n becomes the exponent of a float.
+    const lanes two_to_n = (lanes)(((mask)rounded - 0x4B400000 + 127) << 23);
+    return {two_to_n, p * (r * r) + r};
 }
 
-// tanh x: x + x³·P(x²) near 0, where 1 − e^(−2|x|) would cancel; (1 − e)/(1 + e) elsewhere.
+// e^x for x ≤ 0; below −87.3, 0.
+inline lanes exp_negative(lanes x) {
+    const PowerOfE e = power_of_e(x);
+    return select(x < -87.3f, lanes{}, e.two_to_n * e.rest + e.two_to_n);
+}
+
+// e^x − 1 for x ≤ 0, without the cancellation near 0.
+inline lanes expm1_negative(lanes x) {
+    const PowerOfE e = power_of_e(x);
+    return e.two_to_n * e.rest + (e.two_to_n - 1.0f);
+}
+
+// tanh x = −m/(2 + m) for x ≥ 0, m = e^(−2x) − 1.
 inline lanes tanh_lanes(lanes x) {
-    const lanes size = select(x < 0.0f, -x, x);
-    const lanes e = exp_negative(-2.0f * size);
-    const lanes far = (1.0f - e) / (1.0f + e);
-    const lanes z = x * x;
-    lanes p = lanes{} - 5.70498872745e-3f;
-    p = p * z + 2.06390887954e-2f;
-    p = p * z - 5.37397155531e-2f;
-    p = p * z + 1.33314422036e-1f;
-    p = p * z - 3.33332819422e-1f;
-    const lanes near = p * z * x + x;
-    return select(size < 0.625f, near, select(x < 0.0f, -far, far));
+    const lanes m = expm1_negative(-2.0f * select(x < 0.0f, -x, x));
+    const lanes y = m / (2.0f + m);
+    return select(x < 0.0f, y, -y);
 }
 
 inline lanes sigmoid_lanes(lanes x) {
@@ -55,9 +62,7 @@ inline void activate(Activation kind, float alpha, lanes* y, int count) {
         case Activation::kELU:
             for (int i = 0; i < count; ++i) {
                 const lanes x = y[i];
-                // e^x − 1 near 0 by way of tanh, which does not cancel: e^x − 1 = 2t/(1 − t), t = tanh(x/2).
-                const lanes t = tanh_lanes(0.5f * select(x < 0.0f, x, lanes{}));
-                y[i] = select(x < 0.0f, alpha * (2.0f * t / (1.0f - t)), x);
+                y[i] = select(x < 0.0f, alpha * expm1_negative(select(x < 0.0f, x, lanes{})), x);
             }
             return;
         case Activation::kSigmoid:

@@ -107,31 +107,38 @@ struct Filters {
     }
 };
 
+// Whether dx can read the weights as they are: [f][c] of filters of one pixel is what its tiles want.
+inline bool needs_no_packing_for_dx(const Filters& w) { return w.area() == 1 && w.groups == 1; }
+
 // Lay the weights out as the tiles read them: forward [filter tile][c][j][k][f], for dx [channel tile][f][j][k][c].
-inline void pack_weights(const Program& program, const Step& step, const float* params, float* packed) {
+inline void pack_weights(const Program& program, const Step& step, const float* params, float* packed, Part part) {
     const Filters w(program, step);
     const float* weight = params + step.weight;
-    float* forward = packed + step.packed;
-    const int by_filter = tile_filters(program.slots[step.output]);
-    for (int g = 0; g < w.groups; ++g) {
-        for (int f0 = 0; f0 < w.out; f0 += by_filter) {
-            const int filters = at_most(by_filter, w.out - f0);
-            for (int c = 0; c < w.in; ++c) {
-                for (int tap = 0; tap < w.area(); ++tap) {
-                    for (int f = 0; f < filters; ++f) *forward++ = weight[w.at(step.flip, g, f0 + f, c, tap)];
-                }
+    const std::ptrdiff_t filter = static_cast<std::ptrdiff_t>(w.in) * w.area();
+    const int by_filter = tile_filters(program.slots[step.output]), tiles = (w.out + by_filter - 1) / by_filter;
+    const int area = w.area(), last = area - 1;
+    for (const int item : part.of(w.groups * tiles)) {
+        const int g = item / tiles, f0 = item % tiles * by_filter, filters = at_most(by_filter, w.out - f0);
+        const float* from = weight + (static_cast<std::ptrdiff_t>(g) * w.out + f0) * filter;
+        float* to = packed + step.packed + (static_cast<std::ptrdiff_t>(g) * w.out + f0) * filter;
+        for (int c = 0; c < w.in; ++c) {
+            for (int tap = 0; tap < area; ++tap, to += filters) {
+                const float* taken = from + c * area + (step.flip ? last - tap : tap);
+                for (int f = 0; f < filters; ++f) to[f] = taken[f * filter];
             }
         }
     }
-    if (!step.needs_dx) return;
-    const int by_channel = tile_filters(program.slots[step.input]);
-    for (int g = 0; g < w.groups; ++g) {
-        for (int c0 = 0; c0 < w.in; c0 += by_channel) {
-            const int channels = at_most(by_channel, w.in - c0);
-            for (int f = 0; f < w.out; ++f) {
-                for (int tap = 0; tap < w.area(); ++tap) {
-                    for (int c = 0; c < channels; ++c) *forward++ = weight[w.at(step.flip, g, f, c0 + c, tap)];
-                }
+    if (!step.needs_dx || needs_no_packing_for_dx(w)) return;
+    const int by_channel = tile_filters(program.slots[step.input]), across = (w.in + by_channel - 1) / by_channel;
+    for (const int item : part.of(w.groups * across)) {
+        const int g = item / across, c0 = item % across * by_channel, channels = at_most(by_channel, w.in - c0);
+        const float* from = weight + static_cast<std::ptrdiff_t>(g) * w.out * filter + c0 * area;
+        float* to =
+            packed + step.packed + w.count() + (static_cast<std::ptrdiff_t>(g) * w.in + c0) * w.out * area;
+        for (int f = 0; f < w.out; ++f) {
+            for (int tap = 0; tap < area; ++tap, to += channels) {
+                const float* taken = from + f * filter + (step.flip ? last - tap : tap);
+                for (int c = 0; c < channels; ++c) to[c] = taken[c * area];
             }
         }
     }
@@ -182,7 +189,8 @@ inline int taps_of_input(const Axis& axis, int outputs, int u, int count, int we
 }
 
 // dx[c, u, v] = Σ_f Σ over the taps that meet (u, v). Pixels v, v + S, v + 2S, … have the same taps and form the tiles.
-inline void conv_dx(const Program& program, const Step& step, lanes* arena, const float* packed, Part part) {
+inline void conv_dx(const Program& program, const Step& step, lanes* arena, const float* packed, const float* params,
+                    Part part) {
     const Slot &in = program.slots[step.input], &out = program.slots[step.output];
     const Filters w(program, step);
     const int by_channel = tile_filters(in), tiles = (w.in + by_channel - 1) / by_channel, stride = step.columns.stride;
@@ -191,8 +199,11 @@ inline void conv_dx(const Program& program, const Step& step, lanes* arena, cons
         const int u = item / (w.groups * tiles), g = item / tiles % w.groups, c0 = item % tiles * by_channel;
         const int channels = at_most(by_channel, w.in - c0);
         const int found = taps_of_input(step.rows, out.height, u, 1, w.width, rows);
-        const float* weight =
-            packed + step.packed + w.count() + (static_cast<std::ptrdiff_t>(g) * w.in + c0) * w.out * w.area();
+        const bool as_they_are = needs_no_packing_for_dx(w);
+        const float* weight = as_they_are ? params + step.weight + c0
+                                          : packed + step.packed + w.count() +
+                                                (static_cast<std::ptrdiff_t>(g) * w.in + c0) * w.out * w.area();
+        const std::ptrdiff_t filter = as_they_are ? w.in : static_cast<std::ptrdiff_t>(w.area()) * channels;
         const lanes* dy = arena + out.delta + g * w.out * out.plane() + out.border;
         lanes* dx = arena + in.delta + (g * w.in + c0) * in.plane() + u * in.pitch() + in.border;
         for (int phase = 0; phase < at_most(stride, in.width); ++phase) {
@@ -201,8 +212,7 @@ inline void conv_dx(const Program& program, const Step& step, lanes* arena, cons
                 const int pixels = at_most(kTilePixels, width - i), v = phase + i * stride;
                 const int across = taps_of_input(step.columns, out.width, v, pixels, 1, columns);
                 find_correlate_tile(channels, pixels)(dx + v, in.plane(), stride, dy, out.plane(), out.pitch(), 1, w.out,
-                                                      {rows, found}, {columns, across}, weight,
-                                                      static_cast<std::ptrdiff_t>(w.area()) * channels, nullptr);
+                                                      {rows, found}, {columns, across}, weight, filter, nullptr);
             }
         }
     }

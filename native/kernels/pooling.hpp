@@ -119,16 +119,23 @@ inline void max_pool_backward(const Program& program, const Step& step, lanes* a
     }
 }
 
+// Whether no window has a tap outside the map.
+inline bool all_inside(const Axis& axis, int length, int outputs) {
+    return axis.before == 0 && axis.stride * (outputs - 1) + axis.dilation * (axis.kernel - 1) < length;
+}
+
 // y = scale · Σ of the window, scale = 1/divisor of that pixel.
 inline void avg_pool(const Program& program, const Step& step, lanes* arena, Part part) {
     const Slot &in = program.slots[step.input], &out = program.slots[step.output];
+    const bool simple = all_inside(step.columns, in.width, out.width);
     for (const int item : part.of(out.channels * out.height)) {
         const int c = item / out.height, l = item % out.height;
         const lanes* x = arena + in.value + c * in.plane() + in.border;
         lanes* y = arena + out.value + c * out.plane() + l * out.pitch() + out.border;
         const Inside row = inside(step.rows, in.height, l);
+        const Inside whole{0, step.columns.kernel};
         for (int m = 0; m < out.width; ++m) {
-            const Inside column = inside(step.columns, in.width, m);
+            const Inside column = simple ? whole : inside(step.columns, in.width, m);
             const lanes* window = x + (step.rows.stride * l - step.rows.before) * in.pitch() +
                                   (step.columns.stride * m - step.columns.before);
             lanes sum = lanes{};
@@ -142,6 +149,8 @@ inline void avg_pool(const Program& program, const Step& step, lanes* arena, Par
 
 inline void avg_pool_backward(const Program& program, const Step& step, lanes* arena, Part part) {
     const Slot &in = program.slots[step.input], &out = program.slots[step.output];
+    const bool simple = all_inside(step.columns, in.width, out.width);
+    const Inside whole{0, step.columns.kernel};
     for (const int c : part.of(out.channels)) {
         clear(arena + in.delta + c * in.plane(), in.plane());
         lanes* dx = arena + in.delta + c * in.plane() + in.border;
@@ -149,7 +158,7 @@ inline void avg_pool_backward(const Program& program, const Step& step, lanes* a
             const lanes* dy = arena + out.delta + c * out.plane() + l * out.pitch() + out.border;
             const Inside row = inside(step.rows, in.height, l);
             for (int m = 0; m < out.width; ++m) {
-                const Inside column = inside(step.columns, in.width, m);
+                const Inside column = simple ? whole : inside(step.columns, in.width, m);
                 lanes* window = dx + (step.rows.stride * l - step.rows.before) * in.pitch() +
                                 (step.columns.stride * m - step.columns.before);
                 const lanes part_of_each = dy[m] * step.scale[static_cast<std::size_t>(l * out.width + m)];
