@@ -39,7 +39,7 @@ from pellucid.layers.windows import overlap_add, pad, windows
 Params = dict[str, np.ndarray]
 
 UNIT = 2.0**-24
-DEVIATIONS = 6
+DEVIATIONS = 4
 #: units in the last place that an activation with an exponential in it is away from the exact one, at most
 ACTIVATION_ULPS = 3
 #: what falls below the smallest normal number, 2⁻¹²⁶, is flushed to 0
@@ -189,7 +189,7 @@ def top(network: Network, a: Rounded, target: np.ndarray, sample_weight: np.ndar
     else:
         p_variance = a.variance
     sizes = weight * network.loss.per_sample(a.value, target)
-    value_variance = (delta**2 * a.variance).sum() + (UNIT * sizes**2).sum()
+    value_variance = (delta**2 * a.variance).sum() + ((UNIT * sizes) ** 2).sum()
     return Rounded(np.array(value), value_variance), Rounded(
         delta, weight[:, None] ** 2 * p_variance + 3 * (UNIT * delta) ** 2
     )
@@ -206,7 +206,7 @@ def start(network: Network, images: np.ndarray) -> Rounded:
 def estimate(
     network: Network, x: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None = None
 ) -> dict[str, Rounded]:
-    """Return the outputs, the loss and every gradient of a float64 network that is a chain, by its layers' own NumPy."""
+    """Return outputs, loss and every gradient of a float64 network that is a chain, by its layers' own NumPy."""
     images, target = network.check_samples(x, y)
     values = [start(network, images)]
     nodes = [(node.name, node.layer, reference.own(network._params, node)) for node in network.graph.nodes]

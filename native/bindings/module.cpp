@@ -124,7 +124,9 @@ NB_MODULE(_native, module) {
     nb::class_<Runner>(module, "Runner", "A network's program with the memory it runs in.")
         .def("__init__", &make, "slots"_a, "steps"_a, "input"_a, "output"_a, "loss"_a, "arena"_a, "parameters"_a,
              "packed"_a, "isa"_a)
-        .def("run", &run, "images"_a, "rows"_a, "params"_a, "outputs"_a, "threads"_a, "mean"_a = nb::none(),
-             "target"_a = nb::none(), "weight"_a = nb::none(), "gradients"_a = nb::none(),
+        // noconvert: an array of another type is refused; results written to a converted copy would be lost.
+        .def("run", &run, "images"_a.noconvert(), "rows"_a.noconvert(), "params"_a.noconvert(), "outputs"_a.noconvert(),
+             "threads"_a, "mean"_a.noconvert() = nb::none(), "target"_a.noconvert() = nb::none(),
+             "weight"_a.noconvert() = nb::none(), "gradients"_a.noconvert() = nb::none(),
              "Run one batch; returns the loss. Fills outputs, and gradients if they are given.");
 }

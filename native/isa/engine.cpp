@@ -94,7 +94,8 @@ void backward(const Program& program, const Step& step, lanes* arena, const floa
         case Op::kConv: {
             const Slot &in = program.slots[step.input], &out = program.slots[step.output];
             if (step.bias >= 0) bias_gradient(program, step, arena, gradients, part);
-            if (in.plane() == 1 && out.plane() == 1 && step.groups == 1) {
+            const bool one_tap = step.rows.kernel == 1 && step.columns.kernel == 1;
+            if (in.plane() == 1 && out.plane() == 1 && one_tap && step.groups == 1) {
                 linear_weight_gradient(program, step, arena, gradients, part);
             } else {
                 conv_weight_gradient(program, step, arena, gradients, part);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -17,33 +18,38 @@ from pellucid.losses import Loss
 #: instruction sets, narrow to wide
 INSTRUCTION_SETS = ("baseline", "avx2", "avx512")
 
-_forked = False
+#: how often this process, or a parent of it, has forked
+_forks = 0
 
 
 def _after_fork() -> None:
-    global _forked
-    _forked = True
+    global _forks
+    _forks += 1
 
 
 if hasattr(os, "register_at_fork"):
-    # The threads of the parent do not exist in a forked child, and OpenMP would wait for them for ever.
+    # The threads of the parent do not exist in a forked child: OpenMP would wait for them for ever, and so would a
+    # runner that another thread had in use.
     os.register_at_fork(after_in_child=_after_fork)
 
 
 def threads() -> int:
     """Return how many threads to use: ``OMP_NUM_THREADS``, else the processors this process may run on.
 
+    Never more than four for each processor, because the system may refuse to start them, which OpenMP does not survive.
+
     Raises:
         ConfigError: ``OMP_NUM_THREADS`` is not a whole number of at least 1.
     """
-    if _forked:
+    if _forks:
         return 1
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     if asked:
-        if not asked.isdigit() or int(asked) < 1:
+        if not asked.isdecimal() or int(asked) < 1:
             raise ConfigError(f"OMP_NUM_THREADS must be a whole number of at least 1, got {asked!r}")
-        return int(asked)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return min(int(asked), 4 * processors)
+    return processors
 
 
 def compiled_part() -> Any:
@@ -81,8 +87,9 @@ class NativeEngine:
             raise EngineError(f"the native engine does not know the loss {loss!r}; use engine='reference'")
         self.isa = os.environ.get("PELLUCID_ISA") or native.instruction_set()
         program = Program(graph, offsets)
+        self._make = partial(program.runner, native, type(loss).__name__, parameters, self.isa)
         try:
-            self._runner = program.runner(native, type(loss).__name__, parameters, self.isa)
+            self._current, self._made_after = self._make(), _forks
         except ValueError as error:
             raise ConfigError(
                 f"PELLUCID_ISA={self.isa!r}: {error}; this one has {native.instruction_set()!r} and what is below it "
@@ -90,6 +97,12 @@ class NativeEngine:
             ) from error
         self._classes = graph.output_shape[0]
         self._input_shape = graph.input_shape
+
+    @property
+    def _runner(self) -> Any:
+        if self._made_after != _forks:
+            self._current, self._made_after = self._make(), _forks
+        return self._current
 
     def outputs(self, images: Array, params: Array, mean: Array | None) -> Array:
         """Return the last layer's outputs (N, K) for checked images, bytes or float32."""

@@ -14,7 +14,7 @@ from typing import Any
 from pellucid.arrays import Shape
 from pellucid.errors import EngineError
 from pellucid.graph import INPUT, Graph
-from pellucid.layers.base import Window
+from pellucid.layers.base import Layer, Window
 
 #: a tile of neighbouring pixels may read so many pixels less one beyond an edge; see kernels/conv.hpp
 TILE_PIXELS = 4
@@ -88,6 +88,8 @@ class Program:
     def __init__(self, graph: Graph, offsets: dict[str, int]) -> None:
         self.slots: list[Slot] = []
         self.steps: list[Step] = []
+        # Maps of one pixel are no vector: a convolution may have put a border around that pixel.
+        self._is_vector: list[bool] = []
         self._offsets = offsets
         self._node = ""
         slot = self._new(graph.input_shape)
@@ -101,8 +103,8 @@ class Program:
             slot = node.layer.emit(self, slot)
             source = node.name
         self.output = slot
-        if self.slots[slot].height * self.slots[slot].width != 1:
-            raise EngineError("the native engine needs a network that ends in a vector")
+        if not self._is_vector[slot]:
+            raise EngineError("the native engine needs a network that ends in a vector; put Flatten() at its end")
         self._plan()
 
     def conv(
@@ -132,9 +134,9 @@ class Program:
         return self._add("avg_pool", slot, shape, rows=rows, columns=columns, scale=scale)
 
     def flatten(self, slot: int, *, column_major: bool = False) -> int:
-        """Add the change from maps to a vector; maps of one pixel are one already."""
+        """Add the change from maps to a vector; what is one already stays."""
         maps = self.slots[slot]
-        if maps.height * maps.width == 1:
+        if self._is_vector[slot]:
             return slot
         return self._add("flatten", slot, (maps.channels * maps.height * maps.width,), column_major=column_major)
 
@@ -144,7 +146,8 @@ class Program:
             self.steps[-1].activation, self.steps[-1].alpha = kind, alpha
             return slot
         maps = self.slots[slot]
-        return self._add("activation", slot, (maps.channels, maps.height, maps.width), activation=kind, alpha=alpha)
+        shape = (maps.channels,) if self._is_vector[slot] else (maps.channels, maps.height, maps.width)
+        return self._add("activation", slot, shape, activation=kind, alpha=alpha)
 
     def shape(self, slot: int) -> tuple[int, int, int]:
         """Return (C, H, W) of a slot; a vector is maps of one pixel."""
@@ -169,6 +172,7 @@ class Program:
         )
 
     def _new(self, shape: Shape) -> int:
+        self._is_vector.append(len(shape) == 1)
         self.slots.append(Slot(*(shape if len(shape) == 3 else (shape[0], 1, 1))))
         return len(self.slots) - 1
 
@@ -208,10 +212,10 @@ class Program:
             output.border = max(output.border, TILE_PIXELS - 1)
 
 
-def _emits_itself(layer: type) -> bool:
-    """Tell whether ``emit`` is of the same class as the equations, or a later one: a subclass may change them."""
+def _emits_itself(layer: type[Layer]) -> bool:
+    """Tell whether a layer's ``emit``, if it has one, is as young as its equations: a subclass may change them."""
 
     def owner(method: str) -> int:
         return next(i for i, cls in enumerate(layer.__mro__) if method in vars(cls))
 
-    return owner("emit") <= min(owner("forward"), owner("backward"))
+    return layer.emit is Layer.emit or owner("emit") <= min(owner("forward"), owner("backward"))

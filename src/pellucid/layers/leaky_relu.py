@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pellucid.arrays import Array, Shape, Tensors
+from pellucid.errors import EngineError
 from pellucid.layers.base import Formula, Layer, NativeProgram, require
 
 
@@ -66,4 +67,6 @@ class LeakyReLU(Layer):
 
     def emit(self, program: NativeProgram, slot: int) -> int:
         """Become a native activation, part of the step before where it can be."""
+        if self.negative_slope < 0:
+            raise EngineError(f"{self!r}: the native step takes the slope from y, which needs one that is not negative")
         return program.activation(slot, "leaky_relu", self.negative_slope)

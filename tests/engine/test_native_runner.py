@@ -1,0 +1,90 @@
+"""The compiled part, called as nobody should: it raises, and never reads or writes where it must not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from native_nets import build
+
+from pellucid.layers import Linear
+
+pytest.importorskip("pellucid._native", reason="installed without a C++ compiler")
+
+
+def arguments(**changed: Any) -> dict[str, Any]:
+    """Return what a network (4,) → (2,) with 10 parameters passes for 3 samples."""
+    return {
+        "images": np.ones((3, 4), np.float32),
+        "rows": np.arange(3),
+        "params": np.ones(10, np.float32),
+        "outputs": np.full((3, 2), 7, np.float32),
+        "threads": 1,
+        "target": np.zeros((3, 2), np.float32),
+        "weight": np.ones(3, np.float32),
+        "gradients": np.full(10, 7, np.float32),
+        **changed,
+    }
+
+
+def runner() -> Any:
+    return build([Linear(2)], (4,))._native._runner
+
+
+def test_called_right() -> None:
+    given = arguments()
+    runner().run(**given)
+    assert given["outputs"].tolist() == [[5.0, 5.0]] * 3
+    given = arguments(target=None, weight=None, gradients=None, rows=np.array([2, 0, 2]))
+    given["images"] = np.array([[0] * 4, [1] * 4, [51] * 4], np.uint8)
+    runner().run(**given)
+    np.testing.assert_allclose(given["outputs"], np.array([[1.8, 1.8], [1, 1], [1.8, 1.8]]), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "message"),
+    [
+        ({"images": np.ones((3, 5), np.float32)}, ValueError, "images do not fit the network's input"),
+        ({"images": np.ones((3, 4))}, ValueError, "images must be uint8 or float32"),
+        ({"images": np.ones((3, 4), np.int8)}, ValueError, "images must be uint8 or float32"),
+        (
+            {"images": np.ones((0, 4), np.float32), "target": np.ones((0, 2), np.float32)},
+            ValueError,
+            "a row number is out",
+        ),
+        ({"images": np.float32(1)}, ValueError, "images do not fit"),
+        ({"images": None}, TypeError, "incompatible function arguments"),
+        ({"rows": np.array([0, 1, 3])}, ValueError, "a row number is out of range"),
+        ({"rows": np.array([0, -1, 2])}, ValueError, "a row number is out of range"),
+        ({"rows": np.array([0, 2**62, 2])}, ValueError, "a row number is out of range"),
+        ({"rows": np.arange(2)}, ValueError, r"outputs must be \(count, classes\)"),
+        ({"rows": np.zeros((3, 1), np.int64)}, TypeError, "incompatible function arguments"),
+        (
+            {"rows": np.zeros(0, np.int64), "outputs": np.zeros((0, 2), np.float32)},
+            ValueError,
+            "count must be at least 1",
+        ),
+        ({"params": np.ones(9, np.float32)}, ValueError, "wrong number of parameters"),
+        ({"outputs": np.zeros((3, 3), np.float32)}, ValueError, r"outputs must be \(count, classes\)"),
+        ({"outputs": np.zeros((3, 2))}, TypeError, "incompatible function arguments"),
+        ({"outputs": np.zeros((2, 3), np.float32).T}, TypeError, "incompatible function arguments"),
+        ({"outputs": np.broadcast_to(np.float32(0), (3, 2))}, TypeError, "incompatible function arguments"),
+        ({"threads": 0}, ValueError, "threads and count must be at least 1"),
+        ({"threads": -3}, ValueError, "threads and count must be at least 1"),
+        ({"threads": 2**40}, TypeError, "incompatible function arguments"),
+        ({"mean": np.zeros(3, np.float32)}, ValueError, "the mean does not fit the network's input"),
+        ({"target": None}, ValueError, "gradients need targets and weights"),
+        ({"weight": None}, ValueError, "gradients need targets and weights"),
+        ({"weight": None, "gradients": None}, ValueError, r"weights must be \(count,\)"),
+        ({"target": np.zeros((2, 2), np.float32)}, ValueError, r"targets must be \(N, classes\)"),
+        ({"weight": np.ones(4, np.float32)}, ValueError, r"weights must be \(count,\)"),
+        ({"gradients": np.zeros(11, np.float32)}, ValueError, "gradients must be as many as parameters"),
+        ({"gradients": np.zeros(10)}, TypeError, "incompatible function arguments"),
+        ({"gradients": np.zeros(20, np.float32)[::2]}, TypeError, "incompatible function arguments"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
+)
+def test_called_wrong_it_raises(changed: dict[str, Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        runner().run(**arguments(**changed))

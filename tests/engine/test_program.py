@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from native_nets import NETS
+
+from pellucid.engine import program as lowering
+from pellucid.engine.program import Program, Step
+from pellucid.graph import Graph
+from pellucid.layers import (
+    ELU,
+    AvgPool2d,
+    Conv2d,
+    Flatten,
+    GlobalAvgPool2d,
+    Layer,
+    LeakyReLU,
+    Linear,
+    MaxPool2d,
+    ReLU,
+    Sigmoid,
+    Tanh,
+)
+from pellucid.tensor_table import offsets
+from pellucid.zoo import nguyen
+
+NATIVE = Path(__file__).parents[2] / "native"
+
+
+def lower(layers: list[Layer], shape: tuple[int, ...]) -> Program:
+    graph = Graph(layers, shape)
+    return Program(graph, offsets(graph.init_tensors(np.random.default_rng(0), np.float32)[0]))
+
+
+def names(program: Program) -> list[str]:
+    """Return each step as its operation, and the activation that rides along."""
+    return [step.op + (f"+{step.activation}" if step.activation != "none" else "") for step in program.steps]
+
+
+def sent(program: Program, parameters: int = 1000) -> Any:
+    """Return what the compiled part would get."""
+    native = SimpleNamespace(Runner=lambda **arguments: SimpleNamespace(**arguments))
+    return program.runner(native, "SquaredError", parameters, "baseline")
+
+
+def test_nguyens_net() -> None:
+    network = nguyen(engine="reference")
+    program = Program(network.graph, offsets(dict(network.parameters)))
+    assert names(program) == ["conv", "max_pool+relu", "conv", "max_pool+relu", "flatten", "conv"]
+    shapes = [(s.channels, s.height, s.width) for s in program.slots]
+    assert shapes == [(1, 28, 28), (6, 24, 24), (6, 12, 12), (12, 8, 8), (12, 4, 4), (192, 1, 1), (10, 1, 1)]
+    assert [(step.input, step.output) for step in program.steps] == [(i, i + 1) for i in range(6)]
+    convolutions = [step for step in program.steps if step.op == "conv"]
+    # 6·25 weights, 6 biases, 12·6·25 weights, 12 biases, 10·192 weights, 10 biases
+    assert [(step.weight, step.bias) for step in convolutions] == [(0, 150), (156, 1956), (1968, 3888)]
+    assert [step.rows for step in program.steps[:3]] == [(5, 1, 1, 0), (2, 2, 1, 0), (5, 1, 1, 0)]
+    assert convolutions[2].rows == convolutions[2].columns == (1, 1, 1, 0)
+
+
+def test_settings_reach_their_steps() -> None:
+    layers = [
+        Conv2d(4, (3, 2), (2, 1), (1, 0), (1, 3), groups=2, bias=False, flip=True),
+        LeakyReLU(0.25),
+        AvgPool2d(2),
+        MaxPool2d((2, 3), 1, (1, 0), (1, 2)),
+        ELU(1.5),
+        Flatten(column_major=True),
+    ]
+    conv, average, pool, flatten = lower(layers, (2, 9, 14)).steps
+    assert (conv.rows, conv.columns) == ((3, 2, 1, 1), (2, 1, 3, 0))
+    assert (conv.groups, conv.flip, conv.weight, conv.bias) == (2, True, 0, -1)
+    assert (conv.activation, conv.alpha) == ("leaky_relu", 0.25)
+    assert (average.rows, average.columns) == ((2, 2, 1, 0), (2, 2, 1, 0))
+    assert average.scale == [0.25] * 10
+    assert (pool.rows, pool.columns, pool.activation, pool.alpha) == ((2, 1, 1, 1), (3, 1, 2, 0), "elu", 1.5)
+    assert (flatten.op, flatten.column_major) == ("flatten", True)
+
+
+def test_an_average_counts_the_pixels_of_every_window() -> None:
+    program = lower([AvgPool2d(2, 1, 1, count_include_pad=False), Flatten()], (1, 2, 3))
+    quarter, half = 1 / 4, 1 / 2
+    assert program.steps[0].scale == [1, half, half, 1, half, quarter, quarter, half, 1, half, half, 1]
+    assert lower([GlobalAvgPool2d()], (2, 3, 5)).steps[0].scale == [1 / 15]
+
+
+@pytest.mark.parametrize(
+    ("layers", "shape", "expected"),
+    [
+        ([Linear(3), ReLU(), Tanh(), Sigmoid()], (4,), ["conv+relu", "activation+tanh", "activation+sigmoid"]),
+        ([ReLU(), Linear(3)], (4,), ["activation+relu", "conv"]),
+        ([Conv2d(2, 2), Flatten(), ReLU()], (1, 3, 3), ["conv", "flatten", "activation+relu"]),
+        ([Conv2d(2, 3), Flatten(), ReLU(), Linear(2)], (1, 3, 3), ["conv", "flatten", "activation+relu", "conv"]),
+        ([AvgPool2d(2), Tanh(), Flatten()], (1, 4, 4), ["avg_pool+tanh", "flatten"]),
+        ([GlobalAvgPool2d(), Sigmoid()], (2, 4, 4), ["avg_pool+sigmoid"]),
+        ([Flatten()], (3, 1, 1), ["flatten"]),
+    ],
+)
+def test_activations_ride_along(layers: list[Layer], shape: tuple[int, ...], expected: list[str]) -> None:
+    assert names(lower(layers, shape)) == expected
+
+
+@pytest.mark.parametrize("activation", [ReLU(), Tanh(), Sigmoid(), LeakyReLU(0.0), LeakyReLU(0.1), ELU()], ids=str)
+def test_what_never_falls_moves_behind_a_max_pool(activation: Layer) -> None:
+    conv, pool, _ = lower([Conv2d(2, 1), activation, MaxPool2d(2), Flatten()], (1, 4, 4)).steps
+    assert conv.activation == "none"
+    alone = lower([AvgPool2d(1), activation, Flatten()], (1, 4, 4)).steps[0]
+    assert (pool.activation, pool.alpha) == (alone.activation, alone.alpha)
+    # What follows the pool then needs a step of its own; before an average nothing moves.
+    after = lower([Conv2d(2, 1), activation, MaxPool2d(2), Tanh(), Flatten()], (1, 4, 4))
+    assert names(after)[2] == "activation+tanh"
+    assert lower([Conv2d(2, 1), activation, AvgPool2d(2), Flatten()], (1, 4, 4)).steps[1].activation == "none"
+
+
+def test_delta_stops_where_nothing_before_learns() -> None:
+    layers = [MaxPool2d(2), ReLU(), Conv2d(2, 1), Tanh(), AvgPool2d(2), Conv2d(2, 1), Flatten(), Linear(2)]
+    program = lower(layers, (1, 8, 8))
+    assert [(step.op, step.needs_dx) for step in program.steps] == [
+        ("max_pool", False), ("conv", False), ("avg_pool", True), ("conv", True), ("flatten", True), ("conv", True),
+    ]  # fmt: skip
+
+
+def read_columns(step: Step, outputs: int) -> np.ndarray:
+    kernel, stride, dilation, before = step.columns
+    return stride * np.arange(outputs)[:, None] + dilation * np.arange(kernel) - before
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_whatever_a_convolution_reads_beyond_the_edges_is_border(name: str) -> None:
+    program = lower(*NETS[name])
+    for step in program.steps:
+        source, output = program.slots[step.input], program.slots[step.output]
+        if step.op != "conv":
+            continue
+        columns = read_columns(step, output.width)
+        assert columns.min() >= -source.border
+        assert columns.max() <= source.width - 1 + source.border
+        if step.needs_dx and step.columns != (1, 1, 1, 0):
+            # A tile of dx starts at any column and is that many long.
+            assert output.border >= lowering.TILE_PIXELS - 1
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_nothing_in_the_arena_overlaps(name: str) -> None:
+    program = lower(*NETS[name])
+    given = sent(program)
+    used = np.zeros(given.arena, int)
+    for channels, height, width, border, value, delta in given.slots:
+        for start in (value, delta):
+            assert 0 <= start <= start + channels * height * (width + 2 * border) <= given.arena
+            used[start : start + channels * height * (width + 2 * border)] += 1
+    for step in given.steps:
+        if step["op"] == lowering._OPS["max_pool"]:
+            channels, height, width, *_ = given.slots[step["output"]]
+            assert step["scratch"] + channels * height * width <= given.arena
+            used[step["scratch"] : step["scratch"] + channels * height * width] += 1
+    assert (used == 1).all()
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_packed_weights_have_room(name: str) -> None:
+    layers, shape = NETS[name]
+    program = lower(layers, shape)
+    given = sent(program)
+    convolutions = [step for step in program.steps if step.op == "conv"]
+    starts = [step.packed for step in convolutions] + [given.packed]
+    parameters = Graph(layers, shape).init_tensors(np.random.default_rng(0), np.float32)[0]
+    weights = [value.size for key, value in parameters.items() if key.endswith("weight")]
+    for step, count, start, end in zip(convolutions, weights, starts, starts[1:], strict=False):
+        # Once as forward reads them, and once as dx does, which takes single weights of one group as they are.
+        as_they_are = step.rows[0] * step.columns[0] * step.groups == 1
+        assert end - start >= (2 * count if step.needs_dx and not as_they_are else count)
+
+
+# What both sides of the border must agree on.
+
+
+def source(pattern: str) -> str:
+    """Return what a pattern finds in the headers."""
+    if not NATIVE.is_dir():
+        pytest.skip("needs the C++ sources")
+    found = [re.search(pattern, path.read_text()) for path in sorted(NATIVE.rglob("*.hpp"))]
+    (match,) = [m for m in found if m]
+    return match.group(1)
+
+
+@pytest.mark.parametrize(
+    ("enum", "table"), [("Op", lowering._OPS), ("Activation", lowering._ACTIVATIONS), ("Loss", lowering._LOSSES)]
+)
+def test_numbers_are_those_of_the_header(enum: str, table: dict[str, int]) -> None:
+    members = re.findall(r"k(\w+)", source(rf"enum class {enum} : int \{{([^}}]*)\}}"))
+    assert [name.lower() for name in members] == [name.replace("_", "").lower() for name in table]
+    assert list(table.values()) == list(range(len(table)))
+
+
+def test_limits_are_those_of_the_kernels() -> None:
+    assert int(source(r"kMostKernel = (\d+)")) == lowering.MOST_TAPS
+    pixels = re.findall(r"kTilePixels = (\d+)", (NATIVE / "kernels/conv.hpp").read_text())
+    assert pixels
+    assert max(map(int, pixels)) <= lowering.TILE_PIXELS
+
+
+def test_every_field_of_a_step_is_sent() -> None:
+    body = source(r"struct Step \{([^}]*)\}")
+    declared = re.findall(r"(\w+)(?=[,;])", re.sub(r"//[^\n]*", "", body))
+    assert set(Step("conv", 0, 1).to_native()) == set(declared)

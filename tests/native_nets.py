@@ -1,0 +1,95 @@
+"""Small nets for the native engine, one for every kind of layer and option, with numbers to run through them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pellucid import Network
+from pellucid.engine import instruction_set
+from pellucid.layers import (
+    ELU,
+    AvgPool2d,
+    Conv2d,
+    Flatten,
+    GlobalAvgPool2d,
+    Layer,
+    LeakyReLU,
+    Linear,
+    MaxPool2d,
+    ReLU,
+    Sigmoid,
+    Tanh,
+)
+from pellucid.losses import SquaredError
+
+RNG = np.random.default_rng
+SETS = ("baseline", "avx2", "avx512")
+LOSSES = ("cross_entropy", "log_loss", "squared_error")
+
+#: layers, and the shape of what they take
+NETS: dict[str, tuple[list[Layer], tuple[int, ...]]] = {
+    "conv": ([Conv2d(5, 3), Conv2d(4, 2), Flatten(), Linear(3)], (2, 6, 9)),
+    "conv same": ([Conv2d(5, (3, 4), padding="same"), Conv2d(3, 3, 2, "same"), Flatten(), Linear(3)], (1, 7, 10)),
+    "conv full": ([Conv2d(3, (2, 3), padding="full"), Conv2d(2, 3, (2, 3), "full"), Flatten(), Linear(3)], (2, 4, 5)),
+    "conv stride": ([Conv2d(4, 3, 2, 1), Conv2d(5, (3, 2), (1, 3), (2, 1)), Flatten(), Linear(3)], (3, 9, 11)),
+    "conv dilation": ([Conv2d(4, 3, dilation=2), Conv2d(3, 2, 1, 2, (3, 2)), Flatten(), Linear(3)], (2, 8, 7)),
+    "conv groups": ([Conv2d(6, 3, groups=2), Conv2d(6, 2, groups=6), Flatten(), Linear(3)], (4, 6, 5)),
+    "conv flip": ([Conv2d(4, 3, flip=True), Conv2d(3, (2, 3), flip=True, bias=False), Flatten(), Linear(3)], (2, 7, 6)),
+    "conv of pixels": ([Conv2d(7, 1), Conv2d(3, (3, 1), 1, (1, 0)), Conv2d(3, 3, padding=1), Flatten()], (5, 1, 1)),
+    "max pool": ([Conv2d(4, 2), MaxPool2d(3, 2, 1, ceil_mode=True), MaxPool2d(2, 1), Flatten(), Linear(3)], (2, 9, 8)),
+    "max pool dilated": ([Conv2d(3, 1), MaxPool2d((2, 3), 1, dilation=(3, 2)), Flatten(), Linear(3)], (2, 7, 8)),
+    "avg pool": ([Conv2d(4, 2), AvgPool2d(3, 2, 1, ceil_mode=True), AvgPool2d((1, 2)), Flatten()], (1, 9, 8)),
+    "avg pool inside": ([Conv2d(3, 3), AvgPool2d(3, 1, "same", count_include_pad=False), Flatten()], (1, 7, 6)),
+    "global avg pool": ([Conv2d(3, 3, padding=1), GlobalAvgPool2d()], (2, 5, 6)),
+    "flatten": ([Conv2d(3, 2), Flatten(), Linear(3)], (1, 4, 6)),
+    "flatten columns": ([Conv2d(3, 2), Flatten(column_major=True), Linear(3)], (1, 4, 6)),
+    "flatten a vector": ([Flatten(), Linear(4), Flatten(), Linear(3), Flatten()], (5,)),
+    "linear": ([Linear(7), Linear(17, bias=False), Linear(3)], (33,)),
+    "relu": ([Conv2d(4, 3), ReLU(), Flatten(), Linear(9), ReLU(), Linear(3)], (1, 5, 6)),
+    "leaky relu": ([Conv2d(4, 3), LeakyReLU(), Flatten(), Linear(9), LeakyReLU(0.3), Linear(3)], (1, 5, 6)),
+    "leaky relu, other slopes": ([Linear(9), LeakyReLU(0.0), Linear(9), LeakyReLU(2.0), Linear(3)], (6,)),
+    "elu": ([Conv2d(4, 3), ELU(), Flatten(), Linear(9), ELU(0.4), Linear(3)], (1, 5, 6)),
+    "elu of small and large alpha": ([Linear(9), ELU(0.01), Linear(9), ELU(3.0), Linear(3)], (6,)),
+    "sigmoid": ([Conv2d(4, 3), Sigmoid(), Flatten(), Linear(9), Sigmoid(), Linear(3)], (1, 5, 6)),
+    "tanh": ([Conv2d(4, 3), Tanh(), Flatten(), Linear(9), Tanh(), Linear(3)], (1, 5, 6)),
+    "activations in a row": ([ReLU(), Linear(5), Tanh(), Sigmoid(), ELU(), Linear(3), LeakyReLU(0.5)], (4,)),
+    "activations after pools": ([Conv2d(4, 2), MaxPool2d(2), ReLU(), AvgPool2d(2), Tanh(), Flatten()], (2, 9, 5)),
+    "one channel": ([Conv2d(1, 3), ReLU(), Conv2d(1, 3), ReLU(), Flatten(), Linear(2)], (1, 7, 12)),
+    "many channels": ([Conv2d(37, 3, padding=1), ReLU(), Conv2d(29, 1), MaxPool2d(2), GlobalAvgPool2d()], (23, 6, 4)),
+    "tall": ([Conv2d(3, (5, 1)), ReLU(), MaxPool2d((3, 1)), Flatten(), Linear(3)], (1, 23, 1)),
+    "wide": ([Conv2d(3, (1, 5)), ReLU(), MaxPool2d((1, 3)), Flatten(), Linear(3)], (1, 1, 23)),
+    "nothing to learn": ([AvgPool2d(2), Tanh(), Flatten()], (3, 4, 4)),
+}  # fmt: skip
+
+
+def build(layers: list[Layer], shape: tuple[int, ...], *, seed: int = 0, **settings: Any) -> Network:
+    """Return a native network whose biases are not 0."""
+    network = Network(layers, shape, engine="native", seed=seed, **settings)
+    assert network.engine == "native"
+    for name, value in network.parameters.items():
+        if name.endswith("bias"):
+            value[...] = RNG(seed).normal(size=value.shape) / 3
+    return network
+
+
+def samples(network: Network, n: int, *, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Return inputs, and class numbers or values to reach."""
+    rng = RNG(seed)
+    x = rng.normal(size=(n, *network.input_shape)).astype(np.float32)
+    if isinstance(network.loss, SquaredError):
+        return x, rng.normal(size=(n, *network.output_shape)).astype(np.float32)
+    return x, rng.integers(0, network.output_shape[0], n)
+
+
+def set_isa(monkeypatch: pytest.MonkeyPatch, isa: str | None) -> None:
+    """Force an instruction set, or skip where this processor has none of that name."""
+    if isa is None:
+        monkeypatch.delenv("PELLUCID_ISA", raising=False)
+        return
+    widest = instruction_set()
+    if widest not in SETS or SETS.index(isa) > SETS.index(widest):
+        pytest.skip(f"this processor has {widest}, not {isa}")
+    monkeypatch.setenv("PELLUCID_ISA", isa)
