@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-NATIVE := CMakeLists.txt $(wildcard native/*.?pp native/*/*.?pp)
+CXX_FILES := $(wildcard native/*.?pp native/*/*.?pp)
+NATIVE := CMakeLists.txt $(filter-out native/tests/%,$(CXX_FILES))
 
-.PHONY: train test lint types contracts peers check fallback format clean
+.PHONY: train test lint types contracts sanitize peers bench check fallback format clean
 
 train: $(VENV)/.run
 	$(BIN)/pellucid train
@@ -17,7 +18,7 @@ check: lint types contracts
 lint: $(VENV)/.dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/clang-format --dry-run --Werror $(wildcard native/*.?pp native/*/*.?pp)
+	$(BIN)/clang-format --dry-run --Werror $(CXX_FILES)
 
 types: $(VENV)/.dev
 	$(BIN)/pyright
@@ -25,9 +26,18 @@ types: $(VENV)/.dev
 contracts: $(VENV)/.dev
 	$(BIN)/lint-imports
 
+# The engine without Python, against naive loops, under GCC's sanitizers.
+sanitize:
+	$(MAKE) -C native/tests -j $(shell nproc) SANITIZER=address
+	$(MAKE) -C native/tests -j $(shell nproc) SANITIZER=thread
+
 # PyTorch is a peer to compare with, never a dependency.
 peers: $(VENV)/.peers
 	$(BIN)/pytest -m peers
+
+# Pellucid beside PyTorch; see docs/benchmarks.md.
+bench: $(VENV)/.peers
+	$(BIN)/python -m benchmarks
 
 # Without a compiler the install must succeed all the same, and say so.
 fallback:
@@ -38,7 +48,7 @@ fallback:
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
-	$(BIN)/clang-format -i $(wildcard native/*.?pp native/*/*.?pp)
+	$(BIN)/clang-format -i $(CXX_FILES)
 
 clean:
 	rm -rf $(VENV) build .pytest_cache .ruff_cache

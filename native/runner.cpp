@@ -16,8 +16,8 @@ Runner::Runner(std::vector<Slot> slots, std::vector<Plan> plans, int input, int 
         plan.step.scale = plan.scale.data();
         steps_.push_back(plan.step);
     }
-    program_ = {slots_.data(), steps_.data(), static_cast<int>(steps_.size()), input, output, loss, arena, parameters,
-                packed};
+    program_ = {slots_.data(), steps_.data(), static_cast<int>(steps_.size()), input, output, loss, arena,
+                parameters,    packed};
 }
 
 void Runner::run(Batch& batch) {

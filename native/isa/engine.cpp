@@ -74,10 +74,18 @@ void forward(const Program& program, const Step& step, lanes* arena, const float
             conv_forward(program, step, arena, packed, params, part,
                          [&](lanes* y, int count) { activate(step.activation, step.alpha, y, count); });
             return;
-        case Op::kMaxPool: max_pool(program, step, arena, part); break;
-        case Op::kAvgPool: avg_pool(program, step, arena, part); break;
-        case Op::kFlatten: flatten(program, step, arena, false, part); return;
-        case Op::kActivation: copy_slot(program, step, arena, false, part); break;
+        case Op::kMaxPool:
+            max_pool(program, step, arena, part);
+            break;
+        case Op::kAvgPool:
+            avg_pool(program, step, arena, part);
+            break;
+        case Op::kFlatten:
+            flatten(program, step, arena, false, part);
+            return;
+        case Op::kActivation:
+            copy_slot(program, step, arena, false, part);
+            break;
     }
     if (step.activation == Activation::kNone) return;
     wait_for_others(part);
@@ -145,7 +153,8 @@ void run_block(const Program& program, const Workspace& space, Batch& batch, int
 
 // Add the blocks' gradients in a tree that depends on nothing but their number.
 void add_blocks(const Program& program, const Workspace& space, Batch& batch, int blocks, Part part) {
-    const long from = program.parameters * part.index / part.count, to = program.parameters * (part.index + 1) / part.count;
+    const long from = program.parameters * part.index / part.count,
+               to = program.parameters * (part.index + 1) / part.count;
     float* sums = space.gradients;
     for (int distance = 1; distance < blocks; distance *= 2) {
         for (int block = 0; block + distance < blocks; block += 2 * distance) {

@@ -52,7 +52,8 @@ inline lanes sigmoid_lanes(lanes x) {
 
 inline void activate(Activation kind, float alpha, lanes* y, int count) {
     switch (kind) {
-        case Activation::kNone: return;
+        case Activation::kNone:
+            return;
         case Activation::kReLU:
             for (int i = 0; i < count; ++i) y[i] = select(y[i] < 0.0f, lanes{}, y[i]);  // NaN stays NaN
             return;
@@ -77,7 +78,8 @@ inline void activate(Activation kind, float alpha, lanes* y, int count) {
 // dy ← dy·f′, f′ from y.
 inline void activate_backward(Activation kind, float alpha, const lanes* y, lanes* dy, int count) {
     switch (kind) {
-        case Activation::kNone: return;
+        case Activation::kNone:
+            return;
         case Activation::kReLU:
             for (int i = 0; i < count; ++i) dy[i] = select(y[i] > 0.0f, dy[i], lanes{});
             return;

@@ -1,5 +1,5 @@
-// Convolution layers, and linear layers as convolutions of 1×1 maps: forward, dx and the parameters' gradients, each cut
-// into register tiles.
+// Convolution layers, and linear layers as convolutions of 1×1 maps: forward, dx and the parameters' gradients, each
+// cut into register tiles.
 #pragma once
 
 #include "correlate.hpp"
@@ -12,11 +12,11 @@ inline constexpr int kTileFilters = 6, kTilePixels = 4, kTileVector = 12, kTileW
 #else
 inline constexpr int kTileFilters = 3, kTilePixels = 2, kTileVector = 6, kTileWeights = 6;
 #endif
-inline constexpr int kMostTaps = 5;      // taps of one weight tile
-inline constexpr int kMostKernel = 64;   // taps along one axis; the planner sends larger kernels elsewhere
+inline constexpr int kMostTaps = 5;     // taps of one weight tile
+inline constexpr int kMostKernel = 64;  // taps along one axis; the planner sends larger kernels elsewhere
 
-using CorrelateTile = void (*)(lanes*, std::ptrdiff_t, int, const lanes*, std::ptrdiff_t, std::ptrdiff_t, int, int, Taps,
-                               Taps, const float*, std::ptrdiff_t, const float*);
+using CorrelateTile = void (*)(lanes*, std::ptrdiff_t, int, const lanes*, std::ptrdiff_t, std::ptrdiff_t, int, int,
+                               Taps, Taps, const float*, std::ptrdiff_t, const float*);
 using WeightsTile = void (*)(float*, std::ptrdiff_t, std::ptrdiff_t, const lanes*, std::ptrdiff_t, std::ptrdiff_t,
                              const lanes*, std::ptrdiff_t, std::ptrdiff_t, int, int, int);
 
@@ -25,12 +25,16 @@ template <int TF>
 CorrelateTile correlate_tile_for(int pixels) {
     if constexpr (TF <= kTileFilters) {
         switch (pixels) {
-            case 2: return correlate_tile<TF, 2>;
+            case 2:
+                return correlate_tile<TF, 2>;
 #if defined(__AVX512F__)
-            case 3: return correlate_tile<TF, 3>;
-            case 4: return correlate_tile<TF, 4>;
+            case 3:
+                return correlate_tile<TF, 3>;
+            case 4:
+                return correlate_tile<TF, 4>;
 #endif
-            default: break;
+            default:
+                break;
         }
     }
     return correlate_tile<TF, 1>;
@@ -38,21 +42,34 @@ CorrelateTile correlate_tile_for(int pixels) {
 
 inline CorrelateTile find_correlate_tile(int filters, int pixels) {
     switch (filters) {
-        case 1: return correlate_tile_for<1>(pixels);
-        case 2: return correlate_tile_for<2>(pixels);
-        case 3: return correlate_tile_for<3>(pixels);
-        case 4: return correlate_tile_for<4>(pixels);
-        case 5: return correlate_tile_for<5>(pixels);
-        case 6: return correlate_tile_for<6>(pixels);
+        case 1:
+            return correlate_tile_for<1>(pixels);
+        case 2:
+            return correlate_tile_for<2>(pixels);
+        case 3:
+            return correlate_tile_for<3>(pixels);
+        case 4:
+            return correlate_tile_for<4>(pixels);
+        case 5:
+            return correlate_tile_for<5>(pixels);
+        case 6:
+            return correlate_tile_for<6>(pixels);
 #if defined(__AVX512F__)
-        case 7: return correlate_tile_for<7>(pixels);
-        case 8: return correlate_tile_for<8>(pixels);
-        case 9: return correlate_tile_for<9>(pixels);
-        case 10: return correlate_tile_for<10>(pixels);
-        case 11: return correlate_tile_for<11>(pixels);
-        default: return correlate_tile_for<12>(pixels);
+        case 7:
+            return correlate_tile_for<7>(pixels);
+        case 8:
+            return correlate_tile_for<8>(pixels);
+        case 9:
+            return correlate_tile_for<9>(pixels);
+        case 10:
+            return correlate_tile_for<10>(pixels);
+        case 11:
+            return correlate_tile_for<11>(pixels);
+        default:
+            return correlate_tile_for<12>(pixels);
 #else
-        default: return correlate_tile_for<6>(pixels);
+        default:
+            return correlate_tile_for<6>(pixels);
 #endif
     }
 }
@@ -60,24 +77,37 @@ inline CorrelateTile find_correlate_tile(int filters, int pixels) {
 template <int TK>
 WeightsTile find_weights_tile_of(int filters) {
     switch (filters) {
-        case 1: return correlate_weights_tile<1, TK>;
-        case 2: return correlate_weights_tile<2, TK>;
-        case 3: return correlate_weights_tile<3, TK>;
-        case 4: return correlate_weights_tile<4, TK>;
-        case 5: return correlate_weights_tile<5, TK>;
-        case 6: return correlate_weights_tile<6, TK>;
-        case 7: return correlate_weights_tile<7, TK>;
-        default: return correlate_weights_tile<8, TK>;
+        case 1:
+            return correlate_weights_tile<1, TK>;
+        case 2:
+            return correlate_weights_tile<2, TK>;
+        case 3:
+            return correlate_weights_tile<3, TK>;
+        case 4:
+            return correlate_weights_tile<4, TK>;
+        case 5:
+            return correlate_weights_tile<5, TK>;
+        case 6:
+            return correlate_weights_tile<6, TK>;
+        case 7:
+            return correlate_weights_tile<7, TK>;
+        default:
+            return correlate_weights_tile<8, TK>;
     }
 }
 
 inline WeightsTile find_weights_tile(int filters, int taps) {
     switch (taps) {
-        case 1: return find_weights_tile_of<1>(filters);
-        case 2: return find_weights_tile_of<2>(filters);
-        case 3: return find_weights_tile_of<3>(filters);
-        case 4: return find_weights_tile_of<4>(filters);
-        default: return find_weights_tile_of<5>(filters);
+        case 1:
+            return find_weights_tile_of<1>(filters);
+        case 2:
+            return find_weights_tile_of<2>(filters);
+        case 3:
+            return find_weights_tile_of<3>(filters);
+        case 4:
+            return find_weights_tile_of<4>(filters);
+        default:
+            return find_weights_tile_of<5>(filters);
     }
 }
 
@@ -133,8 +163,7 @@ inline void pack_weights(const Program& program, const Step& step, const float* 
     for (const int item : part.of(w.groups * across)) {
         const int g = item / across, c0 = item % across * by_channel, channels = at_most(by_channel, w.in - c0);
         const float* from = weight + static_cast<std::ptrdiff_t>(g) * w.out * filter + c0 * area;
-        float* to =
-            packed + step.packed + w.count() + (static_cast<std::ptrdiff_t>(g) * w.in + c0) * w.out * area;
+        float* to = packed + step.packed + w.count() + (static_cast<std::ptrdiff_t>(g) * w.in + c0) * w.out * area;
         for (int f = 0; f < w.out; ++f) {
             for (int tap = 0; tap < area; ++tap, to += channels) {
                 const float* taken = from + f * filter + (step.flip ? last - tap : tap);
@@ -167,9 +196,9 @@ void conv_forward(const Program& program, const Step& step, lanes* arena, const 
         lanes* y = arena + out.value + (g * w.out + f0) * out.plane() + l * out.pitch() + out.border;
         for (int m = 0; m < out.width; m += kTilePixels) {
             const int pixels = at_most(kTilePixels, out.width - m);
-            find_correlate_tile(filters, pixels)(y + m, out.plane(), 1, x + step.columns.stride * m, in.plane(), in.pitch(),
-                                                 step.columns.stride, w.in, {rows, found}, {columns, w.width}, weight,
-                                                 static_cast<std::ptrdiff_t>(w.area()) * filters, start);
+            find_correlate_tile(filters, pixels)(
+                y + m, out.plane(), 1, x + step.columns.stride * m, in.plane(), in.pitch(), step.columns.stride, w.in,
+                {rows, found}, {columns, w.width}, weight, static_cast<std::ptrdiff_t>(w.area()) * filters, start);
         }
         for (int f = 0; f < filters; ++f) activate_row(y + f * out.plane(), out.width);
     }
@@ -211,8 +240,8 @@ inline void conv_dx(const Program& program, const Step& step, lanes* arena, cons
             for (int i = 0; i < width; i += kTilePixels) {
                 const int pixels = at_most(kTilePixels, width - i), v = phase + i * stride;
                 const int across = taps_of_input(step.columns, out.width, v, pixels, 1, columns);
-                find_correlate_tile(channels, pixels)(dx + v, in.plane(), stride, dy, out.plane(), out.pitch(), 1, w.out,
-                                                      {rows, found}, {columns, across}, weight, filter, nullptr);
+                find_correlate_tile(channels, pixels)(dx + v, in.plane(), stride, dy, out.plane(), out.pitch(), 1,
+                                                      w.out, {rows, found}, {columns, across}, weight, filter, nullptr);
             }
         }
     }
@@ -251,10 +280,10 @@ inline void conv_weight_gradient(const Program& program, const Step& step, const
                              (step.rows.stride * top + reach) * in.pitch() + in.border - step.columns.before;
             for (int k = 0; k < w.width; k += by_tap) {
                 const int taps = at_most(by_tap, w.width - k);
-                find_weights_tile(filters, taps)(
-                    dweight + w.at(step.flip, g, f0, c, j * w.width + k), filter_step, step.flip ? -1 : 1, dy, out.plane(),
-                    out.pitch(), x + step.columns.dilation * k, step.rows.stride * in.pitch(), step.columns.dilation,
-                    step.columns.stride, bottom - top, out.width);
+                find_weights_tile(filters, taps)(dweight + w.at(step.flip, g, f0, c, j * w.width + k), filter_step,
+                                                 step.flip ? -1 : 1, dy, out.plane(), out.pitch(),
+                                                 x + step.columns.dilation * k, step.rows.stride * in.pitch(),
+                                                 step.columns.dilation, step.columns.stride, bottom - top, out.width);
             }
         }
     }

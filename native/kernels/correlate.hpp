@@ -18,7 +18,8 @@ struct Taps {
     int count;
 };
 
-// `weight` is packed [c][j][k][TF]; `wplane` is its length for one c. Consecutive output pixels read inputs `step` apart.
+// `weight` is packed [c][j][k][TF]; `wplane` is its length for one c. Consecutive output pixels read inputs `step`
+// apart.
 template <int TF, int TM>
 void correlate_tile(lanes* out, std::ptrdiff_t out_plane, int out_step, const lanes* x, std::ptrdiff_t plane,
                     std::ptrdiff_t pitch, int step, int channels, Taps rows, Taps columns, const float* weight,

@@ -2,7 +2,8 @@
 //
 //     dweight[f, c, j, k] = Σ_samples Σ_l Σ_m  dy[f, l, m] · x[c, S·l + D·j − P, S·m + D·k − P]
 //
-// A tile holds TF filters × TK taps in registers while it walks over all pixels; the 16 lanes are summed once, at the end.
+// A tile holds TF filters × TK taps in registers while it walks over all pixels; the 16 lanes are summed once, at the
+// end.
 #pragma once
 
 #include "lanes.hpp"

@@ -1,5 +1,5 @@
-// Losses with their output activation: δ = weight·(p − y), ℓ summed in double precision. A few numbers per sample, so the
-// scalar library functions serve.
+// Losses with their output activation: δ = weight·(p − y), ℓ summed in double precision. A few numbers per sample, so
+// the scalar library functions serve.
 #pragma once
 
 #include "program.hpp"

@@ -44,7 +44,8 @@ inline void flatten(const Program& program, const Step& step, lanes* arena, bool
     const Slot &in = program.slots[step.input], &out = program.slots[step.output];
     for (const int c : part.of(in.channels)) {
         lanes* maps = arena + (backward ? in.delta : in.value) + c * in.plane() + in.border;
-        lanes* vector = arena + (backward ? out.delta : out.value) + static_cast<std::ptrdiff_t>(c) * in.height * in.width;
+        lanes* vector =
+            arena + (backward ? out.delta : out.value) + static_cast<std::ptrdiff_t>(c) * in.height * in.width;
         for (int u = 0; u < in.height; ++u) {
             for (int v = 0; v < in.width; ++v) {
                 lanes& flat = vector[step.column_major ? v * in.height + u : u * in.width + v];

@@ -1,0 +1,19 @@
+#include <cstdio>
+
+#include "check.hpp"
+#include "net.hpp"
+#include "tests.hpp"
+
+int main() {
+    using namespace pellucid;
+    std::printf("instruction sets:");
+    for (const Engine* engine : engines()) std::printf(" %s", engine->name);
+    std::printf("\n");
+    test_conv();
+    test_pooling();
+    test_activation();
+    test_loss();
+    test_networks();
+    test_threads();
+    return close_checks();
+}

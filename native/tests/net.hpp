@@ -1,0 +1,98 @@
+// Networks for the tests, added up step by step, and the data that they run on.
+#pragma once
+
+#include <cstdint>
+#include <random>
+#include <vector>
+
+#include "runner.hpp"
+
+namespace pellucid {
+
+// One axis of a sliding window with the padding on both sides.
+struct Side {
+    int kernel = 1, stride = 1, dilation = 1, before = 0, after = 0;
+
+    Axis axis() const { return {kernel, stride, dilation, before}; }
+    int outputs(int length) const { return (length + before + after - dilation * (kernel - 1) - 1) / stride + 1; }
+};
+
+struct Window {
+    Side rows, columns;
+};
+
+// Where everything lies in a block's memory, with `gap` lanes around every part of it that nothing may touch.
+struct Layout {
+    std::vector<Slot> slots;
+    std::vector<Runner::Plan> plans;
+    std::vector<std::ptrdiff_t> gaps;  // where they begin
+    std::ptrdiff_t gap, arena = 0, packed = 0;
+};
+
+// A chain of steps, planned as pellucid/engine/program.py plans it.
+class Net {
+  public:
+    Net(int channels, int height, int width, Loss loss = Loss::kSquaredError) : loss(loss) {
+        slots.push_back({channels, height, width, 0, 0, 0});
+    }
+
+    Net& conv(int filters, const Window& window, int groups = 1, bool flip = false, bool bias = true);
+    Net& linear(int outputs) { return conv(outputs, {}); }
+    Net& max_pool(const Window& window);
+    Net& avg_pool(const Window& window, bool count_padding);
+    Net& flatten(bool column_major = false);
+    Net& activation(Activation kind, float alpha = 0.0f);  // rides along with the last step
+    Net& activation_step(Activation kind, float alpha = 0.0f);
+
+    const Slot& output() const { return slots.back(); }
+    Layout layout(std::ptrdiff_t gap) const;
+
+    std::vector<Slot> slots;  // slot i is the input of step i
+    std::vector<Runner::Plan> plans;
+    Loss loss;
+    std::ptrdiff_t parameters = 0;
+    bool dx_of_input = true;  // take δ all the way back; false: only as far as something learns
+
+  private:
+    Step& add(Op op, int channels, int height, int width, const Window& window);
+};
+
+// The same numbers on every machine, unlike the distributions of the standard library.
+class Random {
+  public:
+    explicit Random(unsigned seed) : bits_(seed) {}
+    int integer(int least, int most) {
+        return least + static_cast<int>(bits_() % static_cast<unsigned>(most - least + 1));
+    }
+    float real() { return static_cast<float>(integer(-1000000, 1000000)) * 1e-6f; }
+
+  private:
+    std::mt19937 bits_;
+};
+
+// A data set, and the batch that is drawn from it.
+struct Data {
+    std::vector<float> images;
+    std::vector<std::uint8_t> bytes;  // used in place of `images` if there are any
+    std::vector<float> mean, target, weight, params;
+    std::vector<std::int64_t> rows;
+};
+
+struct Result {
+    std::vector<float> outputs, gradients;
+    double loss = 0.0;
+};
+
+enum class Task { kPredict, kEvaluate, kLearn };
+
+Data whole_numbers(const Net& net, int count, Random& random);  // small ones: float sums of them are exact
+Data real_numbers(const Net& net, int count, Random& random);
+
+// The batch as the engine takes it; `result` gets its size and receives what the engine writes.
+Batch make_batch(const Net& net, const Data& data, int threads, Task task, Result& result);
+
+Runner make_runner(const Net& net, const Engine& engine);
+
+std::vector<const Engine*> engines();  // of every instruction set that this processor has
+
+}  // namespace pellucid

@@ -1,0 +1,111 @@
+#include <thread>
+
+#include "check.hpp"
+#include "guarded.hpp"
+#include "tests.hpp"
+
+namespace pellucid {
+namespace {
+
+// Every kind of step, each cut among the threads of a split block.
+Net every_step() {
+    Net net(2, 11, 12, Loss::kCrossEntropy);
+    net.conv(5, {{3, 1, 1, 1, 1}, {3, 1, 1, 1, 1}}).activation(Activation::kReLU);
+    net.max_pool({{2, 2}, {2, 2}}).activation(Activation::kTanh);
+    net.conv(6, {{3, 2, 1, 1, 1}, {3, 1, 1, 1, 1}}, 1, true).activation_step(Activation::kELU, 1.0f);
+    net.avg_pool({{3, 1}, {2, 2}}, true).activation(Activation::kLeakyReLU, 0.1f);
+    return net.flatten(true).linear(20).activation(Activation::kSigmoid).linear(10);
+}
+
+struct Case {
+    Net net = every_step();
+    Data data;
+    Result expected;
+    double loss = 0.0;
+
+    Case(const Engine& engine, int count, Random& random) : data(real_numbers(net, count, random)) {
+        Batch batch = make_batch(net, data, 1, Task::kLearn, expected);
+        make_runner(net, engine).run(batch);
+        loss = batch.loss;
+    }
+
+    bool same(const Result& result, double value) const {
+        return same_bits(result.outputs, expected.outputs) && same_bits(result.gradients, expected.gradients) &&
+               value == loss;
+    }
+};
+
+bool runs_alike(const Case& c, Runner& runner, int threads) {
+    Result result;
+    Batch batch = make_batch(c.net, c.data, threads, Task::kLearn, result);
+    runner.run(batch);
+    return c.same(result, batch.loss);
+}
+
+void test_thread_counts(const Engine& engine) {
+    Random random(18);
+    for (const int count : {1, 16, 17, 33, 64, 70}) {
+        const Case c(engine, count, random);
+        Runner runner = make_runner(c.net, engine);
+        for (int threads = 1; threads <= 4; ++threads) {
+            check(runs_alike(c, runner, threads), "the same bits, batch of " + std::to_string(count) + " on " +
+                                                      std::to_string(threads) + " threads, " + engine.name);
+        }
+    }
+}
+
+// Inside a parallel region OpenMP gives one thread, however many are asked for.
+void test_fewer_threads(const Engine& engine) {
+    Random random(19);
+    const Case c(engine, 40, random);
+    bool alike[2] = {};
+#pragma omp parallel for num_threads(2)
+    for (int i = 0; i < 2; ++i) {
+        Runner runner = make_runner(c.net, engine);
+        alike[i] = runs_alike(c, runner, 3);
+    }
+    check(alike[0] && alike[1], std::string("the same bits on fewer threads than asked for, ") + engine.name);
+}
+
+// visit(caller) on four threads at once, five times each.
+void on_four_threads(auto&& visit) {
+    std::vector<std::thread> callers;
+    for (std::size_t caller = 0; caller < 4; ++caller) {
+        callers.emplace_back([&visit, caller] {
+            for (int i = 0; i < 5; ++i) visit(caller);
+        });
+    }
+    for (std::thread& caller : callers) caller.join();
+}
+
+void test_callers(const Engine& engine) {
+    Random random(20);
+    const Case cases[] = {{engine, 5, random}, {engine, 17, random}, {engine, 33, random}, {engine, 48, random}};
+    for (const int threads : {1, 2}) {
+        int own[4] = {}, shared[4] = {};
+        on_four_threads([&](std::size_t caller) {
+            Runner runner = make_runner(cases[caller].net, engine);
+            own[caller] += runs_alike(cases[caller], runner, threads);
+        });
+        Runner runner = make_runner(cases[0].net, engine);
+        on_four_threads([&](std::size_t caller) { shared[caller] += runs_alike(cases[caller], runner, threads); });
+        for (std::size_t caller = 0; caller < 4; ++caller) {
+            const std::string here =
+                "caller " + std::to_string(caller) + ", threads " + std::to_string(threads) + ", " + engine.name;
+            check(own[caller] == 5, "a runner each, " + here);
+            check(shared[caller] == 5, "one runner for all, " + here);
+        }
+    }
+}
+
+}  // namespace
+
+void test_threads() {
+    for (const Engine* engine : engines()) {
+        test_thread_counts(*engine);
+        test_fewer_threads(*engine);
+        test_callers(*engine);
+    }
+}
+
+}  // namespace pellucid

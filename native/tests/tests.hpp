@@ -1,0 +1,13 @@
+// The tests, one function a file.
+#pragma once
+
+namespace pellucid {
+
+void test_conv();
+void test_pooling();
+void test_activation();
+void test_loss();
+void test_networks();
+void test_threads();
+
+}  // namespace pellucid
