@@ -166,11 +166,14 @@ def _fields(layer: MaxPool2d, maps: np.ndarray, border: float = 0.0) -> np.ndarr
 
 
 def _max_pool_variance(layer: MaxPool2d, x: Rounded, dy: Rounded) -> np.ndarray:
-    """Give every pixel that may have won its window the whole dy, unless it is the only one."""
+    """Give every pixel that may have won its window the whole dy, unless no other could.
+
+    Equal numbers are no contest: the first one wins, in float32 as well.
+    """
     over, axes = (-2, -1), layer._axes(x.value.shape[2:])
-    least = _fields(layer, x.value - x.reach, -np.inf).max(axis=over, keepdims=True)
-    may_win = _fields(layer, x.value + x.reach, -np.inf) >= least
-    contested = may_win.sum(axis=over) > 1
+    exact, most = _fields(layer, x.value, -np.inf), _fields(layer, x.value + x.reach, -np.inf)
+    may_win = most >= _fields(layer, x.value - x.reach, -np.inf).max(axis=over, keepdims=True)
+    contested = (may_win & (exact < exact.max(axis=over, keepdims=True))).any(axis=over)
     additions = axes[0].kernel * axes[1].kernel
     share = dy.variance + contested * dy.value**2 + additions * (UNIT * dy.value) ** 2
     return overlap_add(may_win * share[..., None, None], *axes)

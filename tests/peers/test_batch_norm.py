@@ -9,7 +9,7 @@ pytestmark = pytest.mark.peers
 MOMENTA = [{"momentum": 0.1}, {"momentum": 0.73}, {"running": "cumulative"}]
 
 
-def compare(layer, peer, shape, seed, flatten=False):
+def assert_same(layer, peer, shape, seed, flatten=False):
     """Train both on four batches of uneven size, then infer: outputs, gradients and running statistics agree."""
     rng = np.random.default_rng(seed)
     params = {key: rng.normal(size=value.shape) for key, value in layer.init_params(shape, rng).items()}
@@ -43,7 +43,7 @@ def compare(layer, peer, shape, seed, flatten=False):
 @pytest.mark.parametrize("eps", [1e-5, 1e-2])
 def test_batch_norm_2d(shape, settings, eps):
     peer = torch.nn.BatchNorm2d(shape[0], eps=eps, momentum=settings.get("momentum"), dtype=torch.float64)
-    compare(BatchNorm2d(eps=eps, **settings), peer, shape, seed=1)
+    assert_same(BatchNorm2d(eps=eps, **settings), peer, shape, seed=1)
 
 
 @pytest.mark.parametrize("settings", MOMENTA)
@@ -51,10 +51,10 @@ def test_batch_norm_2d(shape, settings, eps):
 @pytest.mark.parametrize("eps", [1e-5, 1e-2])
 def test_batch_norm_of_vectors(units, settings, eps):
     peer = torch.nn.BatchNorm1d(units, eps=eps, momentum=settings.get("momentum"), dtype=torch.float64)
-    compare(BatchNorm(eps=eps, **settings), peer, (units,), seed=2)
+    assert_same(BatchNorm(eps=eps, **settings), peer, (units,), seed=2)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (3, 5, 4)])
 def test_batch_norm_of_single_pixels(shape):
     peer = torch.nn.BatchNorm1d(int(np.prod(shape)), dtype=torch.float64)
-    compare(BatchNorm(), peer, shape, seed=3, flatten=True)
+    assert_same(BatchNorm(), peer, shape, seed=3, flatten=True)

@@ -36,13 +36,13 @@ CONFIGURATIONS = 60
 TOLERANCE = 1e-12
 
 
-def close(found: np.ndarray, expected: Any, what: str) -> None:
+def assert_close(found: np.ndarray, expected: Any, what: str) -> None:
     expected = expected.detach().numpy()
     slack = TOLERANCE * float(abs(expected).max())
     np.testing.assert_allclose(found, expected, rtol=TOLERANCE, atol=slack, err_msg=what)
 
 
-def compare(layer: Layer, theirs: Callable[..., Any], shape: tuple[int, ...], rng: np.random.Generator) -> None:
+def assert_same(layer: Layer, theirs: Callable[..., Any], shape: tuple[int, ...], rng: np.random.Generator) -> None:
     """Compare y, dx and the gradients of all parameters; ``theirs`` is called with x and the parameters by name."""
     x = rng.normal(size=(3, *shape))
     params = {key: rng.normal(size=value.shape) for key, value in layer.init_params(shape, rng).items()}
@@ -54,9 +54,9 @@ def compare(layer: Layer, theirs: Callable[..., Any], shape: tuple[int, ...], rn
     output = theirs(**leaves)
     assert layer.output_shape(shape) == tuple(output.shape[1:])
     output.backward(torch.tensor(dy))
-    close(y, output, f"y of {layer!r} on {shape}")
+    assert_close(y, output, f"y of {layer!r} on {shape}")
     for key, found in {"x": dx, **grads}.items():
-        close(found, leaves[key].grad, f"gradient of {key} of {layer!r} on {shape}")
+        assert_close(found, leaves[key].grad, f"gradient of {key} of {layer!r} on {shape}")
 
 
 def each(seed: int) -> list[np.random.Generator]:
@@ -74,7 +74,7 @@ def test_conv() -> None:
         def run(x: Any, weight: Any, bias: Any = None, flip=flip, groups=groups, theirs=theirs) -> Any:
             return F.conv2d(x, weight.flip(-1, -2) if flip else weight, bias, groups=groups, **theirs)
 
-        compare(own, run, (inputs, *size), rng)
+        assert_same(own, run, (inputs, *size), rng)
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths:UserWarning")
@@ -89,25 +89,25 @@ def test_conv_with_named_padding(padding: str) -> None:
         def run(x: Any, weight: Any, bias: Any, dilation=dilation) -> Any:
             return F.conv2d(x, weight, bias, padding=padding, dilation=dilation)
 
-        compare(own, run, (2, *size), rng)
+        assert_same(own, run, (2, *size), rng)
 
 
 def test_linear() -> None:
     for rng in each(2):
         inputs, outputs = (int(n) for n in rng.integers(1, 20, 2))
         bias = bool(rng.integers(2))
-        compare(Linear(outputs, bias=bias), lambda x, weight, bias=None: F.linear(x, weight, bias), (inputs,), rng)
+        assert_same(Linear(outputs, bias=bias), lambda x, weight, bias=None: F.linear(x, weight, bias), (inputs,), rng)
 
 
 def test_flatten() -> None:
     for rng in each(3):
-        compare(Flatten(), lambda x: x.flatten(1), (2, *(int(n) for n in rng.integers(1, 6, 2))), rng)
+        assert_same(Flatten(), lambda x: x.flatten(1), (2, *(int(n) for n in rng.integers(1, 6, 2))), rng)
 
 
 def test_max_pool() -> None:
     for rng in each(4):
         settings, size = random_window(rng, pooling=True)
-        compare(MaxPool2d(**settings), lambda x, s=settings: F.max_pool2d(x, **s), (2, *size), rng)
+        assert_same(MaxPool2d(**settings), lambda x, s=settings: F.max_pool2d(x, **s), (2, *size), rng)
 
 
 def test_max_pool_breaks_ties_alike() -> None:
@@ -118,7 +118,7 @@ def test_max_pool_breaks_ties_alike() -> None:
         dy = rng.normal(size=y.shape)
         leaf = torch.tensor(x, requires_grad=True)
         F.max_pool2d(leaf, **settings).backward(torch.tensor(dy))
-        close(MaxPool2d(**settings).backward({}, saved, dy)[0], leaf.grad, f"dx of {settings} on {size}")
+        assert_close(MaxPool2d(**settings).backward({}, saved, dy)[0], leaf.grad, f"dx of {settings} on {size}")
 
 
 def test_avg_pool() -> None:
@@ -126,7 +126,7 @@ def test_avg_pool() -> None:
         settings, size = random_window(rng, pooling=True)
         del settings["dilation"]
         settings["count_include_pad"] = bool(rng.integers(2))
-        compare(AvgPool2d(**settings), lambda x, s=settings: F.avg_pool2d(x, **s), (2, *size), rng)
+        assert_same(AvgPool2d(**settings), lambda x, s=settings: F.avg_pool2d(x, **s), (2, *size), rng)
 
 
 def test_lp_pool_as_pytorch_has_it() -> None:
@@ -137,7 +137,7 @@ def test_lp_pool_as_pytorch_has_it() -> None:
         size = (size[0] + kernel[0], size[1] + kernel[1])
         p = float(rng.choice([2.0, 4.0]))
         own = LPPool2d(kernel, stride, norm_type=p)
-        compare(own, lambda x, p=p, k=kernel, s=stride: F.lp_pool2d(x, p, k, s), (2, *size), rng)
+        assert_same(own, lambda x, p=p, k=kernel, s=stride: F.lp_pool2d(x, p, k, s), (2, *size), rng)
 
 
 def test_lp_pool_as_a_norm_of_unfolded_windows() -> None:
@@ -153,25 +153,25 @@ def test_lp_pool_as_a_norm_of_unfolded_windows() -> None:
             columns = F.unfold(x, **settings).reshape(len(x), 2, -1, height, width)
             return torch.linalg.vector_norm(columns, p, dim=2)
 
-        compare(own, run, (2, *size), rng)
+        assert_same(own, run, (2, *size), rng)
 
 
 def test_global_avg_pool() -> None:
     for rng in each(9):
         shape = tuple(int(n) for n in rng.integers(1, 8, 3))
-        compare(GlobalAvgPool2d(), lambda x: F.adaptive_avg_pool2d(x, 1).flatten(1), shape, rng)
+        assert_same(GlobalAvgPool2d(), lambda x: F.adaptive_avg_pool2d(x, 1).flatten(1), shape, rng)
 
 
 def test_activations() -> None:
     for rng in each(10):
         a = float(rng.uniform(0, 2))
         shape = random_shape(rng)
-        compare(ReLU(), lambda x: torch.relu(x), shape, rng)
-        compare(LeakyReLU(a), lambda x, a=a: F.leaky_relu(x, a), shape, rng)
-        compare(ELU(a), lambda x, a=a: F.elu(x, a), shape, rng)
-        compare(Sigmoid(), lambda x: torch.sigmoid(x), shape, rng)
-        compare(Tanh(), lambda x: torch.tanh(x), shape, rng)
-        compare(Softmax(), lambda x: F.softmax(x, dim=1), shape, rng)
+        assert_same(ReLU(), lambda x: torch.relu(x), shape, rng)
+        assert_same(LeakyReLU(a), lambda x, a=a: F.leaky_relu(x, a), shape, rng)
+        assert_same(ELU(a), lambda x, a=a: F.elu(x, a), shape, rng)
+        assert_same(Sigmoid(), lambda x: torch.sigmoid(x), shape, rng)
+        assert_same(Tanh(), lambda x: torch.tanh(x), shape, rng)
+        assert_same(Softmax(), lambda x: F.softmax(x, dim=1), shape, rng)
 
 
 def test_response_norm() -> None:
@@ -180,7 +180,7 @@ def test_response_norm() -> None:
         alpha, beta, k = (float(v) for v in rng.uniform(0.1, 2, 3))
         shape = tuple(int(n) for n in rng.integers(1, 8, 3))
         own = LocalResponseNorm(size, alpha, beta, k)
-        compare(own, lambda x, s=(size, alpha, beta, k): F.local_response_norm(x, *s), shape, rng)
+        assert_same(own, lambda x, s=(size, alpha, beta, k): F.local_response_norm(x, *s), shape, rng)
 
 
 def test_dropout_with_the_same_mask() -> None:
@@ -192,8 +192,8 @@ def test_dropout_with_the_same_mask() -> None:
         dx, _ = Dropout(p).backward({}, saved, dy)
         mask = torch.tensor(y != 0)
         theirs = torch.ops.aten.native_dropout_backward(torch.tensor(dy), mask, 1 / (1 - p))
-        close(dx, theirs, f"dx of Dropout({p})")
-        compare(Dropout(p), lambda x, p=p: F.dropout(x, p, training=False), x.shape[1:], rng)
+        assert_close(dx, theirs, f"dx of Dropout({p})")
+        assert_same(Dropout(p), lambda x, p=p: F.dropout(x, p, training=False), x.shape[1:], rng)
 
 
 def test_defaults_are_pytorchs() -> None:
@@ -209,5 +209,5 @@ def test_defaults_are_pytorchs() -> None:
         (Flatten(), nn.Flatten()),
     ]
     for own, theirs in pairs:
-        compare(own, lambda x, theirs=theirs: theirs(x), (6, 7, 8), rng)
+        assert_same(own, lambda x, theirs=theirs: theirs(x), (6, 7, 8), rng)
     assert Dropout().p == nn.Dropout().p

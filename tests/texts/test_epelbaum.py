@@ -263,7 +263,7 @@ def case(request):
     return SimpleNamespace(Θ=Θ, X=X, c=c, h_N=h_N, J=J, δ=δ, δ_pool=δ_pool, trace=trace)
 
 
-def close(actual, expected):
+def assert_close(actual, expected):
     assert np.ptp(expected) > 0
     scale = abs(expected).max()
     np.testing.assert_allclose(actual.reshape(expected.shape), expected, rtol=1e-12, atol=1e-12 * scale)
@@ -271,29 +271,29 @@ def close(actual, expected):
 
 @pytest.mark.parametrize("o", range(6))
 def test_forward(case, o):
-    close(case.trace[f"a{o}"].output, case.c.a[o])
+    assert_close(case.trace[f"a{o}"].output, case.c.a[o])
     if o < 5:
-        close(case.trace[f"h{o}"].output, case.c.h[o])
-        close(case.trace[f"y{o}"].output, case.c.bn[o].y)
+        assert_close(case.trace[f"h{o}"].output, case.c.h[o])
+        assert_close(case.trace[f"y{o}"].output, case.c.bn[o].y)
     if o in (1, 2):
-        close(case.trace[f"pool{o}"].output, case.c.pooled[o])
+        assert_close(case.trace[f"pool{o}"].output, case.c.pooled[o])
 
 
 def test_output_and_loss(case):
-    close(case.trace.prediction, case.h_N)
+    assert_close(case.trace.prediction, case.h_N)
     assert case.trace.loss == pytest.approx(case.J, rel=1e-12)
 
 
 @pytest.mark.parametrize("o", range(6))
 def test_error_rates(case, o):
     """Output to fc (5), fc to fc (4, 3), pool to conv (2, 1), conv to conv with stride 2 (0)."""
-    close(case.trace[f"a{o}"].delta, case.δ[o])
+    assert_close(case.trace[f"a{o}"].delta, case.δ[o])
 
 
 @pytest.mark.parametrize("o", [1, 2])
 def test_error_rates_of_pooling_layers(case, o):
     """Conv to pool (1), fc to pool (2)."""
-    close(case.trace[f"pool{o}"].delta, case.δ_pool[o])
+    assert_close(case.trace[f"pool{o}"].delta, case.δ_pool[o])
 
 
 def test_weight_updates(case):
@@ -307,7 +307,7 @@ def test_weight_updates(case):
         5: fc_update(c.bn[4].y, δ[5]),
     }
     for o, Δ in updates.items():
-        close(case.trace[f"a{o}"].gradients["weight"], Δ)
+        assert_close(case.trace[f"a{o}"].gradients["weight"], Δ)
 
 
 def test_coefficient_updates(case):
@@ -321,8 +321,8 @@ def test_coefficient_updates(case):
         4: fc_coefficients(Θ[5], h_tilde[4], δ[5]),
     }
     for o, (Δγ, Δβ) in updates.items():
-        close(case.trace[f"y{o}"].gradients["weight"], Δγ)
-        close(case.trace[f"y{o}"].gradients["bias"], Δβ)
+        assert_close(case.trace[f"y{o}"].gradients["weight"], Δγ)
+        assert_close(case.trace[f"y{o}"].gradients["bias"], Δβ)
 
 
 @pytest.mark.parametrize(("layer", "size"), [(BatchNorm2d(eps=ε), (3, 2)), (BatchNorm(eps=ε), ())], ids=["maps", "fc"])
@@ -339,4 +339,4 @@ def test_jacobian_of_batch_normalization(layer, size):
         dx, _ = layer.backward(params, saved, dy.reshape(h.shape))
         expected = np.zeros(dy.shape)
         expected[:, f] = J[f, :, :, :, t_, l_, m_]
-        close(dx, expected)
+        assert_close(dx, expected)

@@ -14,7 +14,7 @@ from pellucid.layers import AvgPool2d, Conv2d, Flatten, Linear, MaxPool2d, ReLU,
 RNG = np.random.default_rng
 
 
-def close(actual, expected):
+def assert_close(actual, expected):
     assert actual.shape == expected.shape
     np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-12 * abs(expected).max())
 
@@ -49,7 +49,7 @@ def test_average_pooling(R_P, S_P):
     for t, f, l, m in np.ndindex(a.shape):
         for j, k in np.ndindex(R_P, R_P):
             a[t, f, l, m] += h_p[t, f, S_P * l + j + P, S_P * m + k + P] / R_P**2
-    close(run(AvgPool2d(R_P, S_P), h), a)
+    assert_close(run(AvgPool2d(R_P, S_P), h), a)
 
 
 def test_two_dimensional_convolution_as_a_matrix_product():
@@ -60,7 +60,7 @@ def test_two_dimensional_convolution_as_a_matrix_product():
     for l, m, j, k in np.ndindex(N_p, T_p, 3, 3):
         matrix[T_p * l + m, 3 * j + k] = h[S_C * l + j, S_C * m + k]
     a = (matrix @ Θ.reshape(9, 1)).reshape(1, 1, N_p, T_p)
-    close(run(Conv2d(1, 3, 2, bias=False), h[None, None], weight=Θ[None, None]), a)
+    assert_close(run(Conv2d(1, 3, 2, bias=False), h[None, None], weight=Θ[None, None]), a)
 
 
 def test_four_dimensional_convolution_as_a_matrix_product():
@@ -72,7 +72,7 @@ def test_four_dimensional_convolution_as_a_matrix_product():
         row, column = (t * N_p + l) * T_p + m, (f_ * R_C + j) * R_C + k
         matrix[row, column] = h[t, f_, S_C * l + j, S_C * m + k]
     a = (matrix @ Θ.reshape(4, -1).T).reshape(T_mb, N_p, T_p, 4).transpose(0, 3, 1, 2)
-    close(run(Conv2d(4, 3, 2, bias=False), h, weight=Θ), a)
+    assert_close(run(Conv2d(4, 3, 2, bias=False), h, weight=Θ), a)
 
 
 @pytest.mark.parametrize("S_P", [1, 2])
@@ -84,7 +84,7 @@ def test_pooling_as_a_row_maximum(S_P):
     for row, (t, f, l, m) in enumerate(np.ndindex(shape)):
         for j, k in np.ndindex(R_P, R_P):
             matrix[row, R_P * j + k] = h[t, f, S_P * l + j, S_P * m + k]
-    close(run(MaxPool2d(R_P, S_P), h), matrix.max(axis=1).reshape(shape))
+    assert_close(run(MaxPool2d(R_P, S_P), h), matrix.max(axis=1).reshape(shape))
 
 
 # The ResNet module: 1×1, 3×3 (padding 1) and 1×1 convolutions, F₀ = 4 maps made 2 and back to 4, maps of 4×3.
@@ -151,7 +151,7 @@ def test_resnet_module_forward():
     h0 = h = g(trace["a0"].output)
     for Θ_o, P in zip(Θ, PADDING, strict=True):
         h = g(convolution(Θ_o, h, P))
-    close(trace["module.add"].output, h0 + h)
+    assert_close(trace["module.add"].output, h0 + h)
 
 
 def test_resnet_module_backward_with_the_sum_after_the_activation():
@@ -160,11 +160,11 @@ def test_resnet_module_backward_with_the_sum_after_the_activation():
     a = [trace["a0"].output, *(trace[f"module.a{i}"].output for i in (1, 2, 3))]
     δ_h4 = trace["module.add"].delta
     δ = g_prime(a[3]) * δ_h4
-    close(trace["module.a3"].delta, δ)
+    assert_close(trace["module.a3"].delta, δ)
     for i in (2, 1):
         δ = g_prime(a[i]) * conv_to_conv(Θ[i], δ, PADDING[i])
-        close(trace[f"module.a{i}"].delta, δ)
-    close(trace["a0"].delta, g_prime(a[0]) * (conv_to_conv(Θ[0], δ, PADDING[0]) + δ_h4))
+        assert_close(trace[f"module.a{i}"].delta, δ)
+    assert_close(trace["a0"].delta, g_prime(a[0]) * (conv_to_conv(Θ[0], δ, PADDING[0]) + δ_h4))
 
 
 def test_resnet_module_backward_with_the_sum_before_the_activation():
@@ -174,5 +174,5 @@ def test_resnet_module_backward_with_the_sum_before_the_activation():
     δ_end = δ = trace["module.add"].delta
     for i in (2, 1):
         δ = g_prime(a[i]) * conv_to_conv(Θ[i], δ, PADDING[i])
-        close(trace[f"module.a{i}"].delta, δ)
-    close(trace["a0"].delta, g_prime(a[0]) * conv_to_conv(Θ[0], δ, PADDING[0]) + δ_end)
+        assert_close(trace[f"module.a{i}"].delta, δ)
+    assert_close(trace["a0"].delta, g_prime(a[0]) * conv_to_conv(Θ[0], δ, PADDING[0]) + δ_end)

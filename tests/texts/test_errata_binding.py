@@ -22,11 +22,11 @@ def slopes(E, x):
     return approx_fprime(x.ravel(), lambda v: E(v.reshape(x.shape))).reshape(x.shape)
 
 
-def right(actual, oracle):
+def assert_right(actual, oracle):
     np.testing.assert_allclose(actual, oracle, rtol=1e-5, atol=1e-5)
 
 
-def wrong(printed, oracle):
+def assert_wrong(printed, oracle):
     assert abs(np.asarray(printed) - oracle).max() > 0.01
 
 
@@ -53,8 +53,8 @@ def test_b1_a_convolution_turns_the_filter_from_its_last_entry():
     with pytest.raises(IndexError):
         sum(I[m, n] * F[h_F - m, w_F - n] for m in range(h_F) for n in range(w_F))
     oracle = convolve2d(I, F, "valid")
-    right(sum(I[m, n] * F[h_F - 1 - m, w_F - 1 - n] for m in range(h_F) for n in range(w_F)), oracle[0, 0])
-    right(run(Conv2d(1, (2, 3), bias=False, flip=True), I, F)[0], oracle)
+    assert_right(sum(I[m, n] * F[h_F - 1 - m, w_F - 1 - n] for m in range(h_F) for n in range(w_F)), oracle[0, 0])
+    assert_right(run(Conv2d(1, (2, 3), bias=False, flip=True), I, F)[0], oracle)
 
 
 @pytest.mark.parametrize("h_F", [2, 3, 5])
@@ -70,11 +70,11 @@ def test_b3_the_second_output_depends_on_w3():
     """(A.4): y₂ = w₂w₃x, so its error is w₂w₃x − t₂; printed is w₁w₂x − t₂."""
     x, w1, w2, w3, t1, t2 = 2.0, 1.0, -1.0, 3.0, 5.0, -4.0
     oracle = slopes(lambda w: 0.5 * ((w1 * w[0] * x - t1) ** 2 + (w2 * w[0] * x - t2) ** 2), [w3])[0]
-    wrong((w1 * w3 * x - t1) * w1 * x + (w1 * w2 * x - t2) * w2 * x, oracle)
-    right((w1 * w3 * x - t1) * w1 * x + (w2 * w3 * x - t2) * w2 * x, oracle)
+    assert_wrong((w1 * w3 * x - t1) * w1 * x + (w1 * w2 * x - t2) * w2 * x, oracle)
+    assert_right((w1 * w3 * x - t1) * w1 * x + (w2 * w3 * x - t2) * w2 * x, oracle)
     net = dense([Linear(1, False, name="below"), Linear(2, False, name="above")], 1, below=[[w3]], above=[[w1], [w2]])
     _, gradients = net.loss_and_gradients(np.array([[x]]), np.array([[t1, t2]]))
-    right(gradients["below.weight"], oracle)
+    assert_right(gradients["below.weight"], oracle)
 
 
 def test_b4_the_third_output_is_called_y02():
@@ -85,7 +85,7 @@ def test_b4_the_third_output_is_called_y02():
     assert Y.shape == (3, 3) == correlate2d(X, W, "valid").shape
     with pytest.raises(IndexError):
         Y[0, 3]
-    right([value, Y[0, 2]], correlate2d(X, W, "valid")[0, 2])
+    assert_right([value, Y[0, 2]], correlate2d(X, W, "valid")[0, 2])
 
 
 def test_b5_the_error_of_the_output_layer_has_a_factor_too():
@@ -93,13 +93,13 @@ def test_b5_the_error_of_the_output_layer_has_a_factor_too():
     a, t = np.array([0.3, -1.2]), np.array([1.0, 0.0])
     y = sigmoid(a)
     oracle = slopes(lambda a: 0.5 * np.square(sigmoid(a) - t).sum(), a)
-    wrong(y - t, oracle)
-    right((y - t) * y * (1 - y), oracle)
+    assert_wrong(y - t, oracle)
+    assert_right((y - t) * y * (1 - y), oracle)
     net = dense([Linear(2, False, name="a"), Sigmoid()], 2, a=np.eye(2))
-    right(net.trace(a[None], t[None])["a"].delta[0], oracle)
+    assert_right(net.trace(a[None], t[None])["a"].delta[0], oracle)
     identity = dense([Linear(2, False, name="a")], 2, a=np.eye(2)).trace(a[None], t[None])["a"].delta[0]
-    right(identity, slopes(lambda a: 0.5 * np.square(a - t).sum(), a))
-    right(identity, a - t)
+    assert_right(identity, slopes(lambda a: 0.5 * np.square(a - t).sum(), a))
+    assert_right(identity, a - t)
 
 
 def test_b6_the_sum_in_a_unit_runs_over_its_inputs():
@@ -108,11 +108,11 @@ def test_b6_the_sum_in_a_unit_runs_over_its_inputs():
     k, i = 1, 0
     oracle = slopes(lambda a: w[k] @ sigmoid(a), a)[i]
     derivative = sigmoid(a[i]) * (1 - sigmoid(a[i]))
-    wrong(sum(w[k_, i] for k_ in range(3)) * derivative, oracle)
-    right(w[k, i] * derivative, oracle)
+    assert_wrong(sum(w[k_, i] for k_ in range(3)) * derivative, oracle)
+    assert_right(w[k, i] * derivative, oracle)
     y, saved = Sigmoid().forward({}, a[None])
     dy, _ = Linear(3, False).backward({"weight": w}, y, np.eye(3)[[k]])
-    right(Sigmoid().backward({}, saved, dy)[0][0, i], oracle)
+    assert_right(Sigmoid().backward({}, saved, dy)[0][0, i], oracle)
 
 
 def test_b7_sums_over_planes_end_one_earlier():
@@ -132,8 +132,8 @@ def test_b7_sums_over_planes_end_one_earlier():
         δ_below(c)
     layer = Conv2d(c, 2, bias=False)
     y, saved = layer.forward({"weight": k}, x[None])
-    right(y[0, 0], a(d_I - 1))
-    right(layer.backward({"weight": k}, saved, δ[None])[0][0, 0], δ_below(c - 1))
+    assert_right(y[0, 0], a(d_I - 1))
+    assert_right(layer.backward({"weight": k}, saved, δ[None])[0][0, 0], δ_below(c - 1))
 
 
 def test_b8_columns_and_rows():
@@ -143,14 +143,14 @@ def test_b8_columns_and_rows():
         δ @ y
     t = -δ.T
     oracle = slopes(lambda W: 0.5 * np.square(y.T @ W.T - t).sum(), np.zeros((3, 2)))
-    right(δ @ y.T, oracle)
+    assert_right(δ @ y.T, oracle)
     net = dense([Linear(3, False, name="W")], 2, W=np.zeros((3, 2)))
-    right(net.loss_and_gradients(y.T, t)[1]["W.weight"], oracle)
+    assert_right(net.loss_and_gradients(y.T, t)[1]["W.weight"], oracle)
 
     x, errors = RNG(11).normal(size=4), RNG(12).normal(size=(1, 3))
     matrix = np.array([x[0:2], x[1:3], x[2:4]])  # (B.5)
     assert (errors @ matrix).shape == (1, 2)
-    right((matrix.T @ errors.T)[:, 0], np.correlate(x, errors[0], "valid"))
+    assert_right((matrix.T @ errors.T)[:, 0], np.correlate(x, errors[0], "valid"))
 
 
 @pytest.mark.parametrize("of", ["weight", "input"])
@@ -168,8 +168,8 @@ def test_b9_every_output_sends_its_error(of):
         terms = [δ[i, j] * W[1 - i, 1 - j] for i, j in np.ndindex(2, 2)]
         ours = dx[0, 0, 1, 1]
     for term in terms:
-        wrong(term, oracle)
-    right([sum(terms), ours], oracle)
+        assert_wrong(term, oracle)
+    assert_right([sum(terms), ours], oracle)
 
 
 def test_b10_the_window_must_divide_the_map():
@@ -189,10 +189,10 @@ def test_b11_what_is_proportional_in_l2_pooling():
     x, δ = np.array([[3.0, 1.0], [-2.0, 0.5]]), 10.0
     y = np.sqrt(np.square(x).sum())
     oracle = slopes(lambda x: δ * np.sqrt(np.square(x).sum()), x)
-    wrong(δ * x**2 / y**2, oracle)
-    right(δ * x / y, oracle)
+    assert_wrong(δ * x**2 / y**2, oracle)
+    assert_right(δ * x / y, oracle)
     _, saved = LPPool2d(2).forward({}, x[None, None])
-    right(LPPool2d(2).backward({}, saved, np.array([[[[δ]]]]))[0][0, 0], oracle)
+    assert_right(LPPool2d(2).backward({}, saved, np.array([[[[δ]]]]))[0][0, 0], oracle)
 
 
 def test_b12_the_lengths_of_x_and_y():
@@ -200,4 +200,4 @@ def test_b12_the_lengths_of_x_and_y():
     W = RNG(16).normal(size=(3, 2))
     with pytest.raises(ValueError, match="mismatch"):
         W @ np.ones(3)
-    right(Linear(3, False).forward({"weight": W}, np.ones((1, 2)))[0][0], W.sum(axis=1))
+    assert_right(Linear(3, False).forward({"weight": W}, np.ones((1, 2)))[0][0], W.sum(axis=1))

@@ -25,11 +25,11 @@ def slopes(J, x):
     return approx_fprime(x.ravel(), lambda v: J(v.reshape(x.shape))).reshape(x.shape)
 
 
-def right(actual, oracle):
+def assert_right(actual, oracle):
     np.testing.assert_allclose(actual, oracle, rtol=1e-5, atol=1e-5)
 
 
-def wrong(printed, oracle):
+def assert_wrong(printed, oracle):
     assert abs(printed - oracle).max() > 0.01
 
 
@@ -66,9 +66,9 @@ def test_e1_an_average_is_divided_by_the_pixels_of_its_window():
     printed = np.zeros((1, 1, 2, 3))
     for l, m, j, k in np.ndindex(2, 3, 2, 2):
         printed[0, 0, l, m] += h[0, 0, 2 * l + j, 2 * m + k]
-    wrong(printed, mean)
-    right(printed / 2**2, mean)
-    right(AvgPool2d(2).forward({}, h)[0], mean)
+    assert_wrong(printed, mean)
+    assert_right(printed / 2**2, mean)
+    assert_right(AvgPool2d(2).forward({}, h)[0], mean)
 
 
 def conv_to_pool(case, *, swapped, rounded):
@@ -87,29 +87,29 @@ def conv_to_pool(case, *, swapped, rounded):
 def test_e2_conv_to_pool_sums_over_the_maps_of_delta():
     case = maps_case()
     oracle = slopes(lambda h: (case.δ * conv(case.Θ, h, P=1)).sum(), case.h)
-    wrong(conv_to_pool(case, swapped=True, rounded=False), oracle)
-    right(conv_to_pool(case, swapped=False, rounded=False), oracle)
-    right(backward(case.layer, case.h, case.δ, weight=case.Θ)[0], oracle)
+    assert_wrong(conv_to_pool(case, swapped=True, rounded=False), oracle)
+    assert_right(conv_to_pool(case, swapped=False, rounded=False), oracle)
+    assert_right(backward(case.layer, case.h, case.δ, weight=case.Θ)[0], oracle)
 
 
 def test_e3_conv_to_pool_leaves_out_what_the_stride_does_not_divide():
     case = maps_case(S=2)
     oracle = slopes(lambda h: (case.δ * conv(case.Θ, h, S=2, P=1)).sum(), case.h)
-    wrong(conv_to_pool(case, swapped=False, rounded=True), oracle)
-    right(conv_to_pool(case, swapped=False, rounded=False), oracle)
-    right(backward(case.layer, case.h, case.δ, weight=case.Θ)[0], oracle)
+    assert_wrong(conv_to_pool(case, swapped=False, rounded=True), oracle)
+    assert_right(conv_to_pool(case, swapped=False, rounded=False), oracle)
+    assert_right(backward(case.layer, case.h, case.δ, weight=case.Θ)[0], oracle)
 
 
 def test_e4_the_unbiased_variance_counts_pixels_too():
     h = RNG(2).normal(0, 3, size=(2, 1, 3, 2))
     T_mb, count = 2, 2 * 3 * 2
     unbiased = h.var(ddof=1)
-    wrong(T_mb / (T_mb - 1) * h.var(), unbiased)
-    right(count / (count - 1) * h.var(), unbiased)
+    assert_wrong(T_mb / (T_mb - 1) * h.var(), unbiased)
+    assert_right(count / (count - 1) * h.var(), unbiased)
     layer = BatchNorm2d(momentum=1.0)
     state = layer.init_state((1, 3, 2))
     layer.forward(layer.init_params((1, 3, 2), RNG(0)), h, state=state, training=True)
-    right(state["running_var"], unbiased)
+    assert_right(state["running_var"], unbiased)
 
 
 def test_e5_the_running_variance_is_weighted_by_the_epochs_seen():
@@ -122,9 +122,9 @@ def test_e5_the_running_variance_is_weighted_by_the_epochs_seen():
         layer.forward(layer.init_params((1, 3, 2), RNG(0)), h, state=state, training=True)
     e = 2
     for i in (0, 1, 3):
-        wrong((i * variance + variance) / (e + 1), variance)
-    right((e * variance + variance) / (e + 1), variance)
-    right(state["running_var"], variance)
+        assert_wrong((i * variance + variance) / (e + 1), variance)
+    assert_right((e * variance + variance) / (e + 1), variance)
+    assert_right(state["running_var"], variance)
 
 
 def test_e6_fc_to_fc_takes_delta_of_the_other_sample():
@@ -137,10 +137,10 @@ def test_e6_fc_to_fc_takes_delta_of_the_other_sample():
         J = ((t == t_) - (1 + h_tilde[t_, f] * h_tilde[t, f]) / 4) / σ[f]
         printed[t, f] += Θ[f_, f] * J * δ[t, f_]
         mended[t, f] += Θ[f_, f] * J * δ[t_, f_]
-    wrong(printed, oracle)
-    right(mended, oracle)
+    assert_wrong(printed, oracle)
+    assert_right(mended, oracle)
     params = {"weight": np.ones(3), "bias": np.zeros(3)}
-    right(backward(BatchNorm(eps=ε), h, δ @ Θ, **params)[0], oracle)
+    assert_right(backward(BatchNorm(eps=ε), h, δ @ Θ, **params)[0], oracle)
 
 
 def weight_update(case, S, l_end, m_end):
@@ -158,28 +158,28 @@ def test_e7_limits_of_l_and_m_in_the_weight_update():
     oracle = slopes(lambda Θ: (case.δ * conv(Θ, case.h, P=1)).sum(), case.Θ)
     with pytest.raises(IndexError):
         weight_update(case, 1, T, N)
-    right(weight_update(case, 1, N, T), oracle)
-    right(backward(case.layer, case.h, case.δ, weight=case.Θ)[1]["weight"], oracle)
+    assert_right(weight_update(case, 1, N, T), oracle)
+    assert_right(backward(case.layer, case.h, case.δ, weight=case.Θ)[1]["weight"], oracle)
 
 
 def test_e8_the_updates_move_with_the_stride():
     case = maps_case(size=(5, 5), S=2)
     oracle = slopes(lambda Θ: (case.δ * conv(Θ, case.h, S=2, P=1)).sum(), case.Θ)
     N, T = case.δ.shape[2:]
-    wrong(weight_update(case, 1, N, T), oracle)
-    right(weight_update(case, 2, N, T), oracle)
-    right(backward(case.layer, case.h, case.δ, weight=case.Θ)[1]["weight"], oracle)
+    assert_wrong(weight_update(case, 1, N, T), oracle)
+    assert_right(weight_update(case, 2, N, T), oracle)
+    assert_right(backward(case.layer, case.h, case.δ, weight=case.Θ)[1]["weight"], oracle)
 
     h_tilde = np.pad(normalize(case.h), [(0, 0), (0, 0), (1, 1), (1, 1)])
     oracle = slopes(lambda γ: (case.δ * conv(case.Θ, normalize(case.h, γ[:, None, None]), S=2, P=1)).sum(), np.ones(2))
-    for S, verdict in ((1, wrong), (2, right)):
+    for S, assert_verdict in ((1, assert_wrong), (2, assert_right)):
         Δγ = np.zeros(2)
         for f, t, f_, l, m, j, k in np.ndindex(2, *case.δ.shape, 3, 3):
             Δγ[f] += case.Θ[f_, f, j, k] * h_tilde[t, f, S * l + j, S * m + k] * case.δ[t, f_, l, m]
-        verdict(Δγ, oracle)
+        assert_verdict(Δγ, oracle)
     dy, _ = backward(case.layer, normalize(case.h), case.δ, weight=case.Θ)
     params = {"weight": np.ones(2), "bias": np.zeros(2)}
-    right(backward(BatchNorm2d(eps=ε), case.h, dy, **params)[1]["weight"], oracle)
+    assert_right(backward(BatchNorm2d(eps=ε), case.h, dy, **params)[1]["weight"], oracle)
 
 
 def test_e9_padding_depends_on_nothing():
@@ -209,9 +209,9 @@ def test_e9_padding_depends_on_nothing():
         (Δβ["printed"], Δβ["mended"], grads["bias"][0], oracle_β),
         (δ["printed"], δ["mended"], dx, oracle_h),
     ):
-        wrong(printed, oracle)
-        right(mended, oracle)
-        right(ours, oracle)
+        assert_wrong(printed, oracle)
+        assert_right(mended, oracle)
+        assert_right(ours, oracle)
 
 
 def bottleneck():
@@ -241,7 +241,7 @@ def test_e10_the_three_convolutions_of_resnet_have_weights_of_their_own():
     assert h1.shape[1] != Θ[0].shape[1]  # so Θ⁽⁰⁾ cannot act on h⁽¹⁾, as printed
     expected = h0 + relu_conv(Θ[2], relu_conv(Θ[1], h1))
     trace = residual_trace([Residual(body)], h0, Θ, np.zeros(h0.shape))
-    right(trace["flat"].output.reshape(h0.shape), expected)
+    assert_right(trace["flat"].output.reshape(h0.shape), expected)
 
 
 def test_e11_the_second_1x1_convolution_reads_the_3x3_one():
@@ -249,8 +249,8 @@ def test_e11_the_second_1x1_convolution_reads_the_3x3_one():
     h1 = relu_conv(Θ[0], h0)
     printed, mended = h0 + relu_conv(Θ[2], h1), h0 + relu_conv(Θ[2], relu_conv(Θ[1], h1))
     ours = residual_trace([Residual(body)], h0, Θ, np.zeros(h0.shape))["flat"].output.reshape(h0.shape)
-    wrong(printed, mended)
-    right(ours, mended)
+    assert_wrong(printed, mended)
+    assert_right(ours, mended)
 
 
 def test_e12_the_skip_path_of_resnet_meets_the_activation():
@@ -265,10 +265,10 @@ def test_e12_the_skip_path_of_resnet_meets_the_activation():
     oracle = slopes(lambda a: (δ_h4 * (np.maximum(a, 0) + out(np.maximum(a, 0)))).sum(), a)
     through_convolutions = slopes(lambda h: (δ_h4 * out(h)).sum(), h)
     g_prime, a3 = a > 0, conv(Θ[2], relu_conv(Θ[1], relu_conv(Θ[0], h)))
-    wrong(g_prime * through_convolutions + (a3 > 0) * δ_h4, oracle)
-    right(g_prime * (through_convolutions + δ_h4), oracle)
+    assert_wrong(g_prime * through_convolutions + (a3 > 0) * δ_h4, oracle)
+    assert_right(g_prime * (through_convolutions + δ_h4), oracle)
     trace = residual_trace([ReLU(), Residual(body)], a, Θ, δ_h4)
-    right(trace.input_delta, oracle)
+    assert_right(trace.input_delta, oracle)
 
 
 def test_e13_sums_over_maps_end_at_the_maps_there_are():
@@ -277,15 +277,15 @@ def test_e13_sums_over_maps_end_at_the_maps_there_are():
     window = case.h[0, :, :3, :3]
     with pytest.raises(IndexError):
         sum(case.Θ[0, f_, j, k] * window[f_, j, k] for f_, j, k in np.ndindex(3, 3, 3))
-    right(
+    assert_right(
         sum(case.Θ[0, f_, j, k] * window[f_, j, k] for f_, j, k in np.ndindex(2, 3, 3)),
         conv(case.Θ, case.h)[0, 0, 0, 0],
     )
 
     Θ, h = RNG(7).normal(size=(2, 5)), RNG(8).normal(size=(1, 5))
-    wrong(sum(Θ[:, f_] * h[0, f_] for f_ in range(2)), Θ @ h[0])
-    right(sum(Θ[:, f_] * h[0, f_] for f_ in range(5)), Θ @ h[0])
-    right(Linear(2, bias=False).forward({"weight": Θ}, h)[0][0], Θ @ h[0])
+    assert_wrong(sum(Θ[:, f_] * h[0, f_] for f_ in range(2)), Θ @ h[0])
+    assert_right(sum(Θ[:, f_] * h[0, f_] for f_ in range(5)), Θ @ h[0])
+    assert_right(Linear(2, bias=False).forward({"weight": Θ}, h)[0][0], Θ @ h[0])
 
 
 def test_e14_sums_in_the_details_end_one_earlier():
@@ -294,8 +294,8 @@ def test_e14_sums_in_the_details_end_one_earlier():
     with pytest.raises(IndexError):
         sum(Θ[0, f, j, k] * h[f, j, k] for f in range(3 + 1) for j in range(2 + 1) for k in range(2 + 1))
     a = sum(Θ[0, f, j, k] * h[f, j, k] for f in range(3) for j in range(2) for k in range(2))
-    right(a, Linear(2, bias=False).forward({"weight": Θ.reshape(2, -1)}, h.reshape(1, -1))[0][0, 0])
-    right(a, np.vdot(Θ[0], h))
+    assert_right(a, Linear(2, bias=False).forward({"weight": Θ.reshape(2, -1)}, h.reshape(1, -1))[0][0, 0])
+    assert_right(a, np.vdot(Θ[0], h))
 
 
 def test_e15_the_batch_mean_is_taken_once():
@@ -304,11 +304,11 @@ def test_e15_the_batch_mean_is_taken_once():
     h, Θ, y, T_mb = rng.normal(0, 3, (4, 3)), rng.normal(size=(2, 3)), rng.normal(size=(4, 2)), 4
     oracle = slopes(lambda Θ: np.square(h @ Θ.T - y).sum() / (2 * T_mb), Θ)
     δ = 1 / T_mb * (h @ Θ.T - y)
-    wrong(1 / T_mb * (δ.T @ h), oracle)
-    right(δ.T @ h, oracle)
+    assert_wrong(1 / T_mb * (δ.T @ h), oracle)
+    assert_right(δ.T @ h, oracle)
     net = Network([Linear(2, bias=False)], (3,), loss="squared_error", dtype="float64")
     net.parameters["0.weight"] = Θ
-    right(net.loss_and_gradients(h, y)[1]["0.weight"], oracle)
+    assert_right(net.loss_and_gradients(h, y)[1]["0.weight"], oracle)
 
 
 def test_e16_padding_goes_on_both_sides():
@@ -317,7 +317,9 @@ def test_e16_padding_goes_on_both_sides():
     same = correlate2d(image, Θ, "same")
     one_sided = correlate2d(np.pad(image, [(P, 0), (P, 0)]), Θ, "valid")
     assert one_sided.shape == (5, 4) != same.shape == ((6 + 2 * P - 3) // 1 + 1, (5 + 2 * P - 3) // 1 + 1)
-    right(Conv2d(1, 3, padding=P, bias=False).forward({"weight": Θ[None, None]}, image[None, None])[0][0, 0], same)
+    assert_right(
+        Conv2d(1, 3, padding=P, bias=False).forward({"weight": Θ[None, None]}, image[None, None])[0][0, 0], same
+    )
 
 
 def test_e17_a_convolution_reads_the_padding_after_the_map_as_well():
@@ -328,8 +330,8 @@ def test_e17_a_convolution_reads_the_padding_after_the_map_as_well():
     assert last == (N + 2 * P - 1, T + 2 * P - 1)
     image, Θ = RNG(14).normal(size=(1, 1, N, T)), RNG(15).normal(size=(1, 1, R, R))
     ours, _ = Conv2d(1, R, S, P, bias=False).forward({"weight": Θ}, image)
-    right(ours, conv(Θ, image, S, P))
-    wrong(conv(Θ, np.pad(image, [(0, 0), (0, 0), (P, 0), (P, 0)]), S)[0, 0, -1, -1], ours[0, 0, -1, -1])
+    assert_right(ours, conv(Θ, image, S, P))
+    assert_wrong(conv(Θ, np.pad(image, [(0, 0), (0, 0), (P, 0), (P, 0)]), S)[0, 0, -1, -1], ours[0, 0, -1, -1])
 
 
 def test_e18_delta_belongs_to_the_sample_itself():
@@ -338,9 +340,9 @@ def test_e18_delta_belongs_to_the_sample_itself():
     oracle = slopes(lambda h: (case.δ * conv(case.Θ, h, P=1)).sum(), case.h)
     turned = case.Θ.transpose(1, 0, 2, 3)[..., ::-1, ::-1]
     for t_ in range(2):
-        wrong(conv(turned, case.δ[[t_, t_]], P=1), oracle)
-    right(conv(turned, case.δ, P=1), oracle)
-    right(backward(case.layer, case.h, case.δ, weight=case.Θ)[0], oracle)
+        assert_wrong(conv(turned, case.δ[[t_, t_]], P=1), oracle)
+    assert_right(conv(turned, case.δ, P=1), oracle)
+    assert_right(backward(case.layer, case.h, case.δ, weight=case.Θ)[0], oracle)
 
 
 def test_e19_the_layer_above_has_sizes_of_its_own():
@@ -356,5 +358,5 @@ def test_e19_the_layer_above_has_sizes_of_its_own():
 
     with pytest.raises(IndexError):
         error_rate(*case.h.shape[1:])
-    right(error_rate(*case.δ.shape[1:]), oracle)
-    right(backward(case.layer, case.h, case.δ, weight=case.Θ)[0], oracle)
+    assert_right(error_rate(*case.δ.shape[1:]), oracle)
+    assert_right(backward(case.layer, case.h, case.δ, weight=case.Θ)[0], oracle)

@@ -29,11 +29,11 @@ def slopes(J, x):
     return approx_fprime(x.ravel(), lambda v: J(v.reshape(x.shape))).reshape(x.shape)
 
 
-def right(actual, oracle):
+def assert_right(actual, oracle):
     np.testing.assert_allclose(actual, oracle, rtol=1e-5, atol=1e-5)
 
 
-def wrong(printed, oracle):
+def assert_wrong(printed, oracle):
     assert abs(printed - oracle).max() > 0.01
 
 
@@ -64,11 +64,11 @@ def test_g2_upper_limit_of_u3():
         return total
 
     oracle = (t4 * correlate2d(aa3, w3, "valid")).sum()
-    wrong(summed(lambda o3, e3: 15 + e3), oracle)
-    right(summed(lambda o3, e3: 15 + o3), oracle)
+    assert_wrong(summed(lambda o3, e3: 15 + e3), oracle)
+    assert_right(summed(lambda o3, e3: 15 + o3), oracle)
     _, saved = Conv2d(1, 5, bias=False).forward({"weight": w3[None, None]}, aa3[None, None])
     dx, _ = Conv2d(1, 5, bias=False).backward({"weight": w3[None, None]}, saved, t4[None, None])
-    right((dx[0, 0] * aa3).sum(), oracle)
+    assert_right((dx[0, 0] * aa3).sum(), oracle)
 
 
 def positions(A):
@@ -97,10 +97,10 @@ def test_g3_the_entries_that_are_not_1_are_set_to_0():
     """§16.2, §19: P4aux(P4aux == 1) = 0, or = 1, throws the maximum away and keeps what is not; §13 prints ``~=``."""
     A = RNG(1).normal(size=(2, 3, 4, 4))
     oracle = is_maximum(A).astype(float)
-    wrong(mask(positions(A), np.equal), oracle)
-    right(mask(positions(A), np.not_equal), oracle)
+    assert_wrong(mask(positions(A), np.equal), oracle)
+    assert_right(mask(positions(A), np.not_equal), oracle)
     _, saved = MaxPool2d(2).forward({}, A)
-    right(MaxPool2d(2).backward({}, saved, np.ones((2, 3, 2, 2)))[0], oracle)
+    assert_right(MaxPool2d(2).backward({}, saved, np.ones((2, 3, 2, 2)))[0], oracle)
 
 
 def test_g4_the_positions_of_one_square_at_a_time():
@@ -117,10 +117,10 @@ def test_g5_ttt2_is_made_of_tttt2():
     A, T3 = RNG(3).normal(size=(2, 3, 4, 4)), RNG(4).normal(size=(2, 3, 2, 2))
     TTTT2, TTT2, P2 = np.kron(T3, np.ones((1, 1, 2, 2))), np.zeros((2, 3, 4, 4)), is_maximum(A)
     oracle = slopes(lambda A: (T3 * A.reshape(2, 3, 2, 2, 2, 2).max(axis=(3, 5))).sum(), A)
-    wrong(TTT2 * P2, oracle)
-    right(TTTT2 * P2, oracle)
+    assert_wrong(TTT2 * P2, oracle)
+    assert_right(TTTT2 * P2, oracle)
     _, saved = MaxPool2d(2).forward({}, A)
-    right(MaxPool2d(2).backward({}, saved, T3)[0], oracle)
+    assert_right(MaxPool2d(2).backward({}, saved, T3)[0], oracle)
 
 
 def test_g6_every_example_has_its_own_maxima():
@@ -129,10 +129,10 @@ def test_g6_every_example_has_its_own_maxima():
     TTT2, P2 = np.kron(T3, np.ones((1, 1, 2, 2))), is_maximum(A)
     oracle = slopes(lambda A: (T3 * A.reshape(2, 1, 2, 2, 2, 2).max(axis=(3, 5))).sum(), A)
     for e in range(2):
-        wrong(TTT2 * P2[e], oracle)
-    right(TTT2 * P2, oracle)
+        assert_wrong(TTT2 * P2[e], oracle)
+    assert_right(TTT2 * P2, oracle)
     _, saved = MaxPool2d(2).forward({}, A)
-    right(MaxPool2d(2).backward({}, saved, T3)[0], oracle)
+    assert_right(MaxPool2d(2).backward({}, saved, T3)[0], oracle)
 
 
 def test_g7_epsilon_stands_under_the_root():
@@ -146,12 +146,12 @@ def test_g7_epsilon_stands_under_the_root():
     def slopes_with(root):
         return slopes(lambda Z: (H * (Z - Z.mean(axis=0)) / root(Z.var(axis=0))).sum(), Z)
 
-    wrong(slopes_with(lambda V: np.sqrt(V) + ε), T)
-    right(slopes_with(lambda V: np.sqrt(V + ε)), T)
+    assert_wrong(slopes_with(lambda V: np.sqrt(V) + ε), T)
+    assert_right(slopes_with(lambda V: np.sqrt(V + ε)), T)
     params = {"weight": np.ones(3), "bias": np.zeros(3)}
     y, saved = BatchNorm(eps=ε).forward(params, Z, state=BatchNorm().init_state((3,)), training=True)
-    right(y, (Z - μ) / np.sqrt(V + ε))
-    right(BatchNorm(eps=ε).backward(params, saved, H)[0], T)
+    assert_right(y, (Z - μ) / np.sqrt(V + ε))
+    assert_right(BatchNorm(eps=ε).backward(params, saved, H)[0], T)
 
 
 def test_g8_elud_is_multiplied_element_by_element():
@@ -161,9 +161,9 @@ def test_g8_elud_is_multiplied_element_by_element():
     with pytest.raises(ValueError, match="mismatch"):
         M @ elud
     oracle = slopes(lambda Y: (M * elu(Y)).sum(), Y)
-    right(M * elud, oracle)
+    assert_right(M * elud, oracle)
     _, saved = ELU().forward({}, Y)
-    right(ELU().backward({}, saved, M)[0], oracle)
+    assert_right(ELU().backward({}, saved, M)[0], oracle)
 
 
 def test_g9_the_last_weights_meet_what_came_out_of_layer_73():
@@ -171,12 +171,12 @@ def test_g9_the_last_weights_meet_what_came_out_of_layer_73():
     Z71, T8, Θ7 = RNG(11).normal(size=(4, 3)), RNG(12).normal(size=(4, 2)), RNG(13).normal(size=(2, 3))
     A7, A73 = elu(Z71), elu((Z71 - Z71.mean(axis=0)) / np.sqrt(Z71.var(axis=0) + ε))
     oracle = slopes(lambda Θ: (T8 * (A73 @ Θ.T)).sum(), Θ7)
-    wrong(T8.T @ A7, oracle)
-    right(T8.T @ A73, oracle)
+    assert_wrong(T8.T @ A7, oracle)
+    assert_right(T8.T @ A73, oracle)
 
     net = Network(
         [BatchNorm(eps=ε), ELU(), Linear(2, bias=False, name="Θ7")], (3,), loss="squared_error", dtype="float64"
     )
     net.parameters["Θ7.weight"] = Θ7
     target = A73 @ Θ7.T - 4 * T8  # the error of a mean over four examples is then T8
-    right(net.loss_and_gradients(Z71, target)[1]["Θ7.weight"], oracle)
+    assert_right(net.loss_and_gradients(Z71, target)[1]["Θ7.weight"], oracle)

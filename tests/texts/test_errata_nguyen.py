@@ -20,11 +20,11 @@ def slopes(L, x):
     return approx_fprime(x.ravel(), lambda v: L(v.reshape(x.shape))).reshape(x.shape)
 
 
-def right(actual, oracle):
+def assert_right(actual, oracle):
     np.testing.assert_allclose(actual, oracle, rtol=1e-5, atol=1e-5)
 
 
-def wrong(printed, oracle):
+def assert_wrong(printed, oracle):
     assert abs(printed - oracle).max() > 0.01
 
 
@@ -50,8 +50,8 @@ def test_n1_the_image_has_two_indices(case):
     dLk1 = np.zeros((2, 3, 3))
     for n, g, h, i, j in np.ndindex(2, 3, 3, 6, 5):
         dLk1[n, g, h] += dLS1[n, i, j] * I[g + i, h + j]
-    right(dLk1, oracle)
-    right(gradients(I, k1, dLS1)["weight"][:, 0], oracle)
+    assert_right(dLk1, oracle)
+    assert_right(gradients(I, k1, dLS1)["weight"][:, 0], oracle)
 
 
 def test_n2_the_derivative_in_c1_asks_s1():
@@ -60,9 +60,9 @@ def test_n2_the_derivative_in_c1_asks_s1():
     with pytest.raises(IndexError):
         S2[5, 23, 23]
     oracle = slopes(lambda S: (dLC1[0] * np.maximum(S, 0)).sum(), S1[0])
-    right(dLC1[0] * np.where(S1[0] > 0, 1, 0), oracle)
+    assert_right(dLC1[0] * np.where(S1[0] > 0, 1, 0), oracle)
     _, saved = ReLU().forward({}, S1[None])
-    right(ReLU().backward({}, saved, dLC1[None])[0][0, 0], oracle)
+    assert_right(ReLU().backward({}, saved, dLC1[None])[0][0, 0], oracle)
 
 
 def test_n3_where_a_maximum_is_kept():
@@ -74,9 +74,9 @@ def test_n3_where_a_maximum_is_kept():
     with pytest.raises(IndexError):
         I2[0, u_max / 2, v_max / 2] = u_max, v_max
     oracle = slopes(lambda C: (dLP2 * C.reshape(1, 2, 2, 2, 2).max(axis=(2, 4))).sum(), C2)
-    right(dLP2[0, u_max // 2, v_max // 2], oracle[0, u_max, v_max])
+    assert_right(dLP2[0, u_max // 2, v_max // 2], oracle[0, u_max, v_max])
     _, saved = MaxPool2d(2).forward({}, C2[None])
-    right(MaxPool2d(2).backward({}, saved, dLP2[None])[0][0], oracle)
+    assert_right(MaxPool2d(2).backward({}, saved, dLP2[None])[0][0], oracle)
 
 
 def test_n4_an_array_of_positions_has_one_axis_more():
@@ -103,10 +103,10 @@ def test_n5_one_of_several_maxima():
     C, δ = np.array([[0.7, 0.1], [0.2, 0.7]]), 5.0
     oracle = slopes(lambda h: δ * (C + h[0]).max(), np.zeros(1))[0]
     printed = np.where(C.max() == C, δ, 0)
-    wrong(printed.sum(), oracle)
+    assert_wrong(printed.sum(), oracle)
     _, saved = MaxPool2d(2).forward({}, C[None, None])
     ours = MaxPool2d(2).backward({}, saved, np.array([[[[δ]]]]))[0][0, 0]
-    right(ours.sum(), oracle)
+    assert_right(ours.sum(), oracle)
     assert ours.tolist() == [[δ, 0], [0, 0]]  # the first, row by row
 
 
@@ -117,9 +117,9 @@ def test_n6_sums_over_u_and_v(case):
         lambda b: sum((dLS1[n] * (correlate2d(I, k1[n], "valid") + b[n])).sum() for n in range(2)), np.zeros(2)
     )
     for u in range(6):
-        wrong(dLS1[:, u].sum(axis=1), oracle)
-    right(dLS1.sum(axis=(1, 2)), oracle)
-    right(gradients(I, k1, dLS1)["bias"], oracle)
+        assert_wrong(dLS1[:, u].sum(axis=1), oracle)
+    assert_right(dLS1.sum(axis=(1, 2)), oracle)
+    assert_right(gradients(I, k1, dLS1)["bias"], oracle)
 
 
 def test_n7_the_elements_of_f_that_a_map_reaches():

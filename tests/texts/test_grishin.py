@@ -217,7 +217,7 @@ def case(request):
     return SimpleNamespace(batch_norm=batch_norm, θ=θ, A1=A1, Y=Y, c=c, t=t, net=net, trace=trace)
 
 
-def close(actual, expected):
+def assert_close(actual, expected):
     assert np.ptp(expected) > 0
     assert actual.shape == expected.shape
     np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-12 * abs(expected).max())
@@ -226,11 +226,11 @@ def close(actual, expected):
 @pytest.mark.parametrize("name", ["Z2", "Y2", "A2", "A3", "Z4", "Y4", "A4", "A5", "A6", "Z7", "Y7", "A7", "Z8"])
 def test_forward(case, name):
     layer = name if case.batch_norm else name.replace("Y", "Z")
-    close(case.trace[layer].output, to_ours(getattr(case.c, name)))
+    assert_close(case.trace[layer].output, to_ours(getattr(case.c, name)))
 
 
 def test_sigmoid_and_log_loss(case):
-    close(case.trace.prediction, case.c.A8)
+    assert_close(case.trace.prediction, case.c.A8)
     J = 0.0
     for e, s8 in product(range(N), range(12)):
         a, y = case.c.A8[e, s8], case.Y[e, s8]
@@ -246,7 +246,7 @@ TS |= {"T3": "A3", "TTT2": "A2", "TT2": "Y2", "T2": "Z2"}
 @pytest.mark.parametrize("name", TS)
 def test_back_propagation(case, name):
     layer = TS[name] if case.batch_norm else TS[name].replace("Y", "Z")
-    close(case.trace[layer].delta, to_ours(getattr(case.t, name)))
+    assert_close(case.trace[layer].delta, to_ours(getattr(case.t, name)))
 
 
 def test_final_formulae(case):
@@ -259,7 +259,7 @@ def test_final_formulae(case):
             # Normalization takes a bias before it off again, so both are rounding.
             np.testing.assert_allclose([gradients[name], value], 0, atol=1e-12)
         else:
-            close(gradients[name], value)
+            assert_close(gradients[name], value)
 
 
 def test_one_quarter_of_tt4_is_not_zero(case):
@@ -291,7 +291,7 @@ def test_the_lines_of_t_agree():
     for e, e_ in product(range(N), range(N)):
         bracket = N * (e == e_) / σ2**0.5 - 1 / σ2**0.5 - (Z[e_] - n.μ) / σ2**1.5 * (Z[e] - n.μ)
         T[e] += 1 / N * H[e_] * α * bracket
-    close(through_normalization(H, α, Z, n.μ, n.V), T)
+    assert_close(through_normalization(H, α, Z, n.μ, n.V), T)
 
 
 def test_the_filter_that_changes_nothing():

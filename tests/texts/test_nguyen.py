@@ -155,31 +155,31 @@ def case():
     )
 
 
-def close(actual, expected):
+def assert_close(actual, expected):
     np.testing.assert_allclose(actual.reshape(expected.shape), expected, rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize("name", ["S1", "C1", "P1", "S2", "C2", "P2", "f", "S"])
 def test_feedforward(case, name):
     assert np.count_nonzero(case.ff[name])
-    close(case.trace[name].output, case.ff[name])
+    assert_close(case.trace[name].output, case.ff[name])
 
 
 def test_softmax_and_loss(case):
-    close(case.trace.prediction, case.ff["O"])
+    assert_close(case.trace.prediction, case.ff["O"])
     assert case.trace.loss == pytest.approx(-log(case.ff["O"][LABEL]), rel=1e-12)  # (6)
 
 
 @pytest.mark.parametrize("name", ["dLS", "dLf", "dLP2", "dLC2", "dLS2", "dLP1", "dLC1", "dLS1"])
 def test_error_terms(case, name):
     assert np.count_nonzero(case.deltas[name])
-    close(case.trace[name.removeprefix("dL")].delta, case.deltas[name])
+    assert_close(case.trace[name.removeprefix("dL")].delta, case.deltas[name])
 
 
 @pytest.mark.parametrize("letter", PARAMETERS)
 def test_gradients(case, letter):
     _, ours = case.net.loss_and_gradients(case.image, [LABEL])
-    close(ours[PARAMETERS[letter]], case.gradients[letter])
+    assert_close(ours[PARAMETERS[letter]], case.gradients[letter])
 
 
 def test_derivative_of_softmax():
@@ -202,7 +202,7 @@ def test_one_step_of_gradient_descent(case, η):
     trained = case.net.copy()
     trained.fit(case.image, [LABEL], epochs=1, batch_size=1, optimizer="sgd", learning_rate=η, verbose=0)
     for letter, name in PARAMETERS.items():
-        close(trained.parameters[name], case.θ[letter] - η * case.gradients[letter])
+        assert_close(trained.parameters[name], case.θ[letter] - η * case.gradients[letter])
 
 
 def test_figure_4():
