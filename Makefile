@@ -65,7 +65,7 @@ $(VENV)/.test: $(VENV)/bin/python pyproject.toml $(NATIVE)
 	touch $@ $(VENV)/.run
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml $(NATIVE)
-	$(BIN)/pip install --quiet --editable ".[dev]"
+	SKBUILD_CMAKE_DEFINE=PELLUCID_WERROR=ON $(BIN)/pip install --quiet --editable ".[dev]"
 	touch $@ $(VENV)/.test $(VENV)/.run
 
 $(VENV)/.peers: $(VENV)/.test

@@ -23,12 +23,14 @@ Runner::Runner(std::vector<Slot> slots, std::vector<Plan> plans, int input, int 
 void Runner::run(Batch& batch) {
     const std::lock_guard<std::mutex> turn(one_at_a_time_);
     const std::size_t blocks = static_cast<std::size_t>((batch.count + kLanes - 1) / kLanes);
-    while (arenas_.size() < static_cast<std::size_t>(batch.threads)) {
+    // With fewer blocks than threads, all threads share the first arena.
+    const std::size_t threads = static_cast<std::size_t>(batch.threads), needed = blocks < threads ? 1 : threads;
+    while (arenas_.size() < needed) {
         const std::size_t bytes = static_cast<std::size_t>(program_.arena) * sizeof(lanes);
-        void* memory = std::aligned_alloc(sizeof(lanes), bytes);
+        std::unique_ptr<void, Free> memory(std::aligned_alloc(sizeof(lanes), bytes));
         if (!memory) throw std::bad_alloc();
-        std::memset(memory, 0, bytes);  // borders are zero once and for all: nothing ever writes to them
-        arenas_.emplace_back(memory);
+        std::memset(memory.get(), 0, bytes);  // borders are zero once and for all: nothing ever writes to them
+        arenas_.push_back(std::move(memory));
         arena_pointers_.push_back(arenas_.back().get());
     }
     packed_.resize(static_cast<std::size_t>(program_.packed));

@@ -64,13 +64,60 @@ std::vector<pellucid::Slot> slots(const nb::list& rows) {
     return found;
 }
 
+bool fits(std::ptrdiff_t from, std::ptrdiff_t count, std::ptrdiff_t room) {
+    return from >= 0 && count >= 0 && from <= room - count;
+}
+
+// The kernels trust a program; what reaches them is looked through here.
+void check_program(const std::vector<pellucid::Slot>& all, const std::vector<Runner::Plan>& plans, int input,
+                   int output, int loss, std::ptrdiff_t arena, std::ptrdiff_t parameters, std::ptrdiff_t packed) {
+    const int count = static_cast<int>(all.size());
+    const auto known = [count](int slot) { return slot >= 0 && slot < count; };
+    require(known(input) && known(output) && loss >= 0 && loss <= 2, "input, output or loss is out of range");
+    for (const pellucid::Slot& slot : all) {
+        require(slot.channels >= 1 && slot.height >= 1 && slot.width >= 1 && slot.border >= 0, "a slot has no size");
+        const std::ptrdiff_t size = slot.channels * slot.plane();
+        require(fits(slot.value, size, arena) && fits(slot.delta, size, arena), "a slot lies outside the arena");
+    }
+    for (const Runner::Plan& plan : plans) {
+        const pellucid::Step& step = plan.step;
+        const int op = static_cast<int>(step.op), activation = static_cast<int>(step.activation);
+        require(known(step.input) && known(step.output), "a step's slot is out of range");
+        require(op >= 0 && op <= 4 && activation >= 0 && activation <= 5, "a step of unknown kind");
+        const pellucid::Slot &in = all[static_cast<std::size_t>(step.input)],
+                             &out = all[static_cast<std::size_t>(step.output)];
+        const std::ptrdiff_t pixels = static_cast<std::ptrdiff_t>(out.height) * out.width;
+        for (const pellucid::Axis& axis : {step.rows, step.columns}) {
+            require(axis.kernel >= 1 && axis.stride >= 1 && axis.dilation >= 1, "a window has no size");
+        }
+        if (step.op == pellucid::Op::kConv) {
+            require(step.rows.kernel <= 64 && step.columns.kernel <= 64, "a kernel is too large");
+            require(step.groups >= 1 && in.channels % step.groups == 0 && out.channels % step.groups == 0,
+                    "channels do not divide into groups");
+            const std::ptrdiff_t weights = static_cast<std::ptrdiff_t>(in.channels / step.groups) * out.channels *
+                                           step.rows.kernel * step.columns.kernel;
+            require(fits(step.weight, weights, parameters), "weights lie outside the parameters");
+            require(step.bias < 0 || fits(step.bias, out.channels, parameters), "a bias lies outside the parameters");
+            require(fits(step.packed, step.needs_dx ? 2 * weights : weights, packed), "packed weights have no room");
+        }
+        if (step.op == pellucid::Op::kMaxPool) {
+            require(fits(step.scratch, out.channels * pixels, arena), "a pool's notes lie outside the arena");
+        }
+        if (step.op == pellucid::Op::kAvgPool) {
+            require(static_cast<std::ptrdiff_t>(plan.scale.size()) == pixels, "a pool needs a scale for every pixel");
+        }
+    }
+}
+
 void make(Runner* self, const nb::list& slot_rows, const nb::list& steps, int input, int output, int loss,
           std::ptrdiff_t arena, std::ptrdiff_t parameters, std::ptrdiff_t packed, const std::string& isa) {
     const pellucid::Engine* engine = pellucid::find_engine(isa.c_str());
     require(engine != nullptr, "this processor or build does not have that instruction set");
     std::vector<Runner::Plan> plans;
     for (const nb::handle step : steps) plans.push_back(plan(nb::cast<nb::dict>(step)));
-    new (self) Runner(slots(slot_rows), std::move(plans), input, output, static_cast<pellucid::Loss>(loss), arena,
+    std::vector<pellucid::Slot> all = slots(slot_rows);
+    check_program(all, plans, input, output, loss, arena, parameters, packed);
+    new (self) Runner(std::move(all), std::move(plans), input, output, static_cast<pellucid::Loss>(loss), arena,
                       parameters, packed, engine);
 }
 

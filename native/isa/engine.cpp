@@ -178,7 +178,7 @@ void run(const Program& program, const Workspace& space, Batch& batch) {
     {
         const int here = 0, team = 1;
 #endif
-        const FlushDenormals flush;
+        [[maybe_unused]] const FlushDenormals flush;
         for (int i = 0; i < program.step_count; ++i) {
             if (program.steps[i].op == Op::kConv) {
                 pack_weights(program, program.steps[i], batch.params, space.packed, {here, team});

@@ -88,3 +88,13 @@ def test_called_right() -> None:
 def test_called_wrong_it_raises(changed: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         runner().run(**arguments(**changed))
+
+
+def test_a_program_that_is_none_is_refused() -> None:
+    native = pytest.importorskip("pellucid._native")
+    empty = {"slots": [], "steps": [], "input": 5, "output": 7, "loss": 0, "arena": 0, "parameters": 0, "packed": 0}
+    with pytest.raises(ValueError, match="input, output or loss is out of range"):
+        native.Runner(**empty, isa="baseline")
+    outside = {**empty, "slots": [(1, 2, 2, 0, 0, 4)], "input": 0, "output": 0, "arena": 7}
+    with pytest.raises(ValueError, match="a slot lies outside the arena"):
+        native.Runner(**outside, isa="baseline")
