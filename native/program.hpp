@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "lanes.hpp"
+#include "optimizer.hpp"
 
 namespace pellucid {
 
@@ -67,8 +68,9 @@ struct Batch {
     const float* params;
     float* gradients;  // as params; null for prediction
     float* outputs;    // (count, K): the last layer's output, before the loss's activation
-    double loss;       // Σ weight·ℓ
+    double loss;       // Σ weight·ℓ, with penalties if there is an update
     int threads;
+    Update* update;  // done once the gradients are complete; null for none
 };
 
 // Buffers that one network keeps from batch to batch.
@@ -77,6 +79,7 @@ struct Workspace {
     float* packed;
     float* gradients;  // one set a block
     double* losses;    // one a block
+    ChunkSums* chunks;
 };
 
 // The same code, compiled once for every instruction set. What crosses this border is plain data: a template of the

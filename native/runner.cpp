@@ -36,7 +36,8 @@ void Runner::run(Batch& batch) {
     packed_.resize(static_cast<std::size_t>(program_.packed));
     losses_.assign(blocks, 0.0);
     if (batch.gradients) gradients_.resize(blocks * static_cast<std::size_t>(program_.parameters));
-    const Workspace space{arena_pointers_.data(), packed_.data(), gradients_.data(), losses_.data()};
+    if (batch.update) chunks_.resize(static_cast<std::size_t>((program_.parameters + kChunk - 1) / kChunk));
+    const Workspace space{arena_pointers_.data(), packed_.data(), gradients_.data(), losses_.data(), chunks_.data()};
     engine_->run(program_, space, batch);
 }
 

@@ -40,6 +40,7 @@ class Runner {
     std::vector<void*> arena_pointers_;
     std::vector<float> packed_, gradients_;
     std::vector<double> losses_;
+    std::vector<ChunkSums> chunks_;
 };
 
 }  // namespace pellucid

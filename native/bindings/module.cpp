@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "bindings/bindings.hpp"
 #include "runner.hpp"
 
 namespace nb = nanobind;
@@ -154,7 +155,8 @@ double run(Runner& self, const nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu
                           gradients ? gradients->data() : nullptr,
                           outputs.data(),
                           0.0,
-                          threads};
+                          threads,
+                          nullptr};
     const nb::gil_scoped_release released;
     self.run(batch);
     return batch.loss;
@@ -176,4 +178,5 @@ NB_MODULE(_native, module) {
              "threads"_a, "mean"_a.noconvert() = nb::none(), "target"_a.noconvert() = nb::none(),
              "weight"_a.noconvert() = nb::none(), "gradients"_a.noconvert() = nb::none(),
              "Run one batch; returns the loss. Fills outputs, and gradients if they are given.");
+    bind_training(module);
 }

@@ -21,6 +21,7 @@ namespace {
 #include "kernels/loss.hpp"
 #include "kernels/pack.hpp"
 #include "kernels/pooling.hpp"
+#include "kernels/update.hpp"
 
 // Denormal numbers slow the arithmetic down a hundred times and carry nothing: flushed to zero here, and the caller's
 // setting put back.
@@ -151,19 +152,32 @@ void run_block(const Program& program, const Workspace& space, Batch& batch, int
     }
 }
 
-// Add the blocks' gradients in a tree that depends on nothing but their number.
-void add_blocks(const Program& program, const Workspace& space, Batch& batch, int blocks, Part part) {
-    const long from = program.parameters * part.index / part.count,
-               to = program.parameters * (part.index + 1) / part.count;
-    float* sums = space.gradients;
+// What follows the blocks; nothing of it is done to the parameters unless loss and gradient are finite.
+void update(const Program& program, const Workspace& space, const Batch& batch, int blocks, Part part) {
+    wait_for_others(part);
+    if (!is_finite(program, space, blocks)) return;
+    change_parameters(program, space, batch, part);
+    if (batch.update->max_norm < __builtin_inf()) {
+        wait_for_others(part);
+        limit_norms(*batch.update, part);
+    }
+}
+
+// The loss and the flags of the whole batch, from those of its blocks and chunks.
+void sum_up(const Program& program, const Workspace& space, Batch& batch, int blocks) {
     for (int distance = 1; distance < blocks; distance *= 2) {
         for (int block = 0; block + distance < blocks; block += 2 * distance) {
-            float* left = sums + block * program.parameters;
-            const float* right = sums + (block + distance) * program.parameters;
-            for (long i = from; i < to; ++i) left[i] += right[i];
+            space.losses[block] += space.losses[block + distance];
         }
     }
-    for (long i = from; i < to; ++i) batch.gradients[i] = sums[i];
+    batch.loss = space.losses[0];
+    if (!batch.update) return;
+    batch.update->gradient_finite = batch.update->params_finite = true;
+    for (std::ptrdiff_t i = 0; i < chunks_of(program.parameters); ++i) {
+        batch.loss += space.chunks[i].penalty;
+        batch.update->gradient_finite &= space.chunks[i].gradient_finite;
+        batch.update->params_finite &= space.chunks[i].params_finite;
+    }
 }
 
 void run(const Program& program, const Workspace& space, Batch& batch) {
@@ -202,15 +216,11 @@ void run(const Program& program, const Workspace& space, Batch& batch) {
 #if defined(_OPENMP)
 #pragma omp barrier
 #endif
-            add_blocks(program, space, batch, blocks, {here, team});
+            finish_gradients(program, space, batch, blocks, {here, team});
+            if (batch.update) update(program, space, batch, blocks, {here, team});
         }
     }
-    for (int distance = 1; distance < blocks; distance *= 2) {
-        for (int block = 0; block + distance < blocks; block += 2 * distance) {
-            space.losses[block] += space.losses[block + distance];
-        }
-    }
-    batch.loss = space.losses[0];
+    sum_up(program, space, batch, blocks);
 }
 
 }  // namespace

@@ -22,6 +22,8 @@ from pellucid.tensor_table import TensorTable, flat_views, offsets, views
 from pellucid.tracing import Step, Trace
 
 if TYPE_CHECKING:
+    from pellucid.engine.update import NativeTraining
+    from pellucid.optimizers import Optimizer
     from pellucid.summary import Summary
     from pellucid.training.history import History
 
@@ -89,8 +91,9 @@ class Network:
             for key in n.layer.regularized
             if f"{n.name}.{key}" in self._params
         ]
+        self._offsets = offsets(self._params)
         self._asked_engine = engine
-        self._native = lower(engine, self.graph, self.loss, self.dtype, offsets(self._params), self._flat.size)
+        self._native = lower(engine, self.graph, self.loss, self.dtype, self._offsets, self._flat.size)
         self._mean: Array | None = None
         self._mean_mode: str | None = None
         if input_mean is not None:
@@ -130,7 +133,7 @@ class Network:
 
     def named(self, flat: Array) -> Tensors:
         """Return views of an array laid out like :attr:`flat_parameters`, by parameter name."""
-        return views(flat, self._params)
+        return views(flat, self._params, self._offsets)
 
     @property
     def state(self) -> TensorTable:
@@ -225,6 +228,33 @@ class Network:
         if self.regularization:
             value += self._penalize(self.named(gradient))
         return value, gradient, outputs
+
+    def native_training(
+        self, optimizer: Optimizer, images: Array, target: Array, weight: Array, outputs: Array
+    ) -> NativeTraining | None:
+        """Return what does a whole step in one native call; None if NumPy must have a part in it.
+
+        Args:
+            optimizer: its update.
+            images, target: all samples, as :meth:`check_samples` returns them.
+            weight: w, (N,), from the loss's ``weights``.
+            outputs: (rows, K), where steps put the outputs.
+
+        Raises:
+            DataError: numbers too large for float32.
+        """
+        from pellucid.engine.update import NativeTraining, native_update
+
+        update = native_update(optimizer, self.regularization)
+        if self._native is None or update is None:
+            return None
+        regularized = [
+            (self._offsets[name], len(self._params[name]), self._params[name][0].size) for name in self._regularized
+        ]
+        return NativeTraining(
+            self._native, optimizer, update, self._flat, regularized, outputs,
+            images=self._pixels(images), mean=self._mean, target=target, weight=weight,
+        )  # fmt: skip
 
     def trace(self, x: Any, y: Any, *, training: bool = True) -> Trace:
         """Return every layer's output, δ and gradients for one batch, named and in order; changes nothing.
@@ -392,8 +422,8 @@ class Network:
         return reference.infer(self.graph, self._params, self._state, self.prepare(images))
 
     def _pixels(self, images: Array) -> Array:
-        """Return checked images as the native engine takes them: bytes, or float32 that has been looked through."""
-        return images if images.dtype == np.uint8 else inputs.prepare(images, self.dtype, None)
+        """Return checked images as the native engine takes them, copied only if they are neither bytes nor float32."""
+        return images if images.dtype in (np.uint8, np.float32) else inputs.prepare(images, self.dtype, None)
 
     def _penalize(self, gradients: Tensors) -> float:
         """Add the penalties' gradients to those of the loss, and return the penalties' sum."""

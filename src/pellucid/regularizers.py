@@ -38,6 +38,10 @@ class Penalty(Described):
         """Return its derivative, of the weight's shape."""
         raise NotImplementedError
 
+    def native(self) -> tuple[float, float] | None:
+        """Return the strengths (λ₁, λ₂) of L1 and L2 that this is; None for a penalty of your own, which NumPy runs."""
+        return None
+
 
 @dataclass(frozen=True)
 class L1(Penalty):
@@ -51,6 +55,10 @@ class L1(Penalty):
         """Return λ sign θ, 0 at 0."""
         return self.strength * np.sign(weight)
 
+    def native(self) -> tuple[float, float]:
+        """Return (λ, 0)."""
+        return self.strength, 0.0
+
 
 @dataclass(frozen=True)
 class L2(Penalty):
@@ -63,3 +71,7 @@ class L2(Penalty):
     def gradient(self, weight: Array) -> Array:
         """Return λθ."""
         return self.strength * weight
+
+    def native(self) -> tuple[float, float]:
+        """Return (0, λ)."""
+        return 0.0, self.strength

@@ -66,12 +66,11 @@ class TensorTable(MutableMapping[str, Array]):
 def flat_views(tensors: Tensors, dtype: Any) -> tuple[Array, Tensors]:
     """Return one flat array of all numbers, and a view of it by name for every tensor."""
     flat = np.concatenate([np.empty(0, dtype), *(value.ravel() for value in tensors.values())])
-    return flat, views(flat, tensors)
+    return flat, views(flat, tensors, offsets(tensors))
 
 
-def views(flat: Array, like: Tensors) -> Tensors:
-    """Return views of a flat array with the names and shapes of ``like``, one behind the other."""
-    starts = offsets(like)
+def views(flat: Array, like: Tensors, starts: dict[str, int]) -> Tensors:
+    """Return views of a flat array with the names and shapes of ``like``, which begin where ``starts`` says."""
     return {name: flat[starts[name] : starts[name] + t.size].reshape(t.shape) for name, t in like.items()}
 
 

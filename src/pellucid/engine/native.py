@@ -95,6 +95,7 @@ class NativeEngine:
                 f"PELLUCID_ISA={self.isa!r}: {error}; this one has {native.instruction_set()!r} and what is below it "
                 f"in {', '.join(INSTRUCTION_SETS)}"
             ) from error
+        self._weighted_mean = loss.reduction == "mean"
         self._classes = graph.output_shape[0]
         self._input_shape = graph.input_shape
 
@@ -137,6 +138,27 @@ class NativeEngine:
             gradients=gradient,
         )
         return value, gradient, outputs
+
+    def training(self, images: Array, mean: Array | None, target: Array, weight: Array, **arrays: Any) -> Any:
+        """Return the compiled part's own ``Training`` on a whole data set, for :meth:`step`.
+
+        Args:
+            images, target, mean: as for :meth:`gradients`; read where they lie if type and order allow.
+            weight: w, (N,), not divided by anything.
+            arrays: what else it takes.
+        """
+        return compiled_part().Training(
+            images=_native_images(images),
+            mean=self._per_pixel(mean),
+            target=np.ascontiguousarray(target, np.float32),
+            weight=np.ascontiguousarray(weight, np.float64),
+            weighted_mean=self._weighted_mean,
+            **arrays,
+        )
+
+    def step(self, training: Any, rows: Array, place: int, rate: float, step: int) -> tuple[float, bool, bool]:
+        """Do one step of a :meth:`training`, the t-th; see :meth:`NativeTraining.step`."""
+        return training.step(self._runner, rows, place, rate, step, threads())
 
     def _per_pixel(self, mean: Array | None) -> Array | None:
         return None if mean is None else np.ascontiguousarray(np.broadcast_to(mean, self._input_shape))

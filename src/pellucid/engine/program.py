@@ -12,6 +12,7 @@ from math import prod
 from typing import Any
 
 from pellucid.arrays import Shape
+from pellucid.engine.inheritance import speaks_for
 from pellucid.errors import EngineError
 from pellucid.graph import INPUT, Graph
 from pellucid.layers.base import Layer, Window
@@ -213,9 +214,4 @@ class Program:
 
 
 def _emits_itself(layer: type[Layer]) -> bool:
-    """Tell whether a layer's ``emit``, if it has one, is as young as its equations: a subclass may change them."""
-
-    def owner(method: str) -> int:
-        return next(i for i, cls in enumerate(layer.__mro__) if method in vars(cls))
-
-    return layer.emit is Layer.emit or owner("emit") <= min(owner("forward"), owner("backward"))
+    return layer.emit is Layer.emit or speaks_for(layer, "emit", "forward", "backward")

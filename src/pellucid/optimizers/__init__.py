@@ -9,7 +9,7 @@ from pellucid.optimizers.adadelta import AdaDelta
 from pellucid.optimizers.adagrad import AdaGrad
 from pellucid.optimizers.adam import Adam, AdamW
 from pellucid.optimizers.adamax import AdaMax
-from pellucid.optimizers.base import Optimizer, OptimizerState
+from pellucid.optimizers.base import NativeRule, Optimizer, OptimizerState
 from pellucid.optimizers.clipping import clip_by_norm, clip_by_value, limit_norms
 from pellucid.optimizers.rmsprop import RMSProp
 from pellucid.optimizers.sgd import SGD
@@ -55,6 +55,7 @@ __all__ = [
     "AdaMax",
     "Adam",
     "AdamW",
+    "NativeRule",
     "Optimizer",
     "OptimizerState",
     "RMSProp",

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from pellucid.arrays import Array, Tensors
-from pellucid.optimizers.base import Optimizer
+from pellucid.optimizers.base import NativeRule, Optimizer
 from pellucid.schedules import Schedule, keep_number
 
 
@@ -55,6 +55,10 @@ class AdaDelta(Optimizer):
     def slot_names(self) -> tuple[str, ...]:
         """Return the running means of g² and of d²."""
         return ("square_mean", "delta_square_mean")
+
+    def native(self) -> NativeRule:
+        """Return the rule of the same name."""
+        return NativeRule("adadelta", first=self.rho, eps=self.eps)
 
     def update(self, param: Array, grad: Array, slots: Tensors, learning_rate: float, step: int) -> None:
         """Apply θ ← θ − η g √(u + ε)/√(s + ε)."""

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from pellucid.arrays import Array, Tensors
-from pellucid.optimizers.base import Optimizer
+from pellucid.optimizers.base import NativeRule, Optimizer
 from pellucid.schedules import Schedule, keep_number
 
 
@@ -50,6 +50,10 @@ class AdaGrad(Optimizer):
     def slot_names(self) -> tuple[str, ...]:
         """Return the sum of squares."""
         return ("square_sum",)
+
+    def native(self) -> NativeRule:
+        """Return the rule of the same name."""
+        return NativeRule("adagrad", eps=self.eps)
 
     def update(self, param: Array, grad: Array, slots: Tensors, learning_rate: float, step: int) -> None:
         """Apply θ ← θ − η g/(√s + ε)."""

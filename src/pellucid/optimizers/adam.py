@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from pellucid.arrays import Array, Tensors
-from pellucid.optimizers.base import Optimizer, keep_betas
+from pellucid.optimizers.base import NativeRule, Optimizer, keep_betas
 from pellucid.schedules import Schedule, keep_number
 
 
@@ -56,6 +56,10 @@ class Adam(Optimizer):
         """Return the running means of g and of g²."""
         return ("mean", "square_mean")
 
+    def native(self) -> NativeRule:
+        """Return the rule of the same name."""
+        return NativeRule("adam", *self.betas, eps=self.eps)
+
     def update(self, param: Array, grad: Array, slots: Tensors, learning_rate: float, step: int) -> None:
         """Apply θ ← θ − η m̂/(√v̂ + ε)."""
         mean, square_mean = slots["mean"], slots["square_mean"]
@@ -97,6 +101,10 @@ class AdamW(Adam):
     def __post_init__(self) -> None:
         super().__post_init__()
         keep_number(self, "weight_decay", least=0)
+
+    def native(self) -> NativeRule:
+        """Return Adam's rule with the decay."""
+        return NativeRule("adam", *self.betas, eps=self.eps, decay=self.weight_decay)
 
     def update(self, param: Array, grad: Array, slots: Tensors, learning_rate: float, step: int) -> None:
         """Apply θ ← (1 − ηλ)θ − η m̂/(√v̂ + ε)."""

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from pellucid.arrays import Array, Tensors
-from pellucid.optimizers.base import Optimizer, keep_betas
+from pellucid.optimizers.base import NativeRule, Optimizer, keep_betas
 from pellucid.schedules import Schedule, keep_number
 
 
@@ -54,6 +54,10 @@ class AdaMax(Optimizer):
     def slot_names(self) -> tuple[str, ...]:
         """Return the running mean of g and the decaying maximum of |g|."""
         return ("mean", "largest")
+
+    def native(self) -> NativeRule:
+        """Return the rule of the same name."""
+        return NativeRule("adamax", *self.betas, eps=self.eps)
 
     def update(self, param: Array, grad: Array, slots: Tensors, learning_rate: float, step: int) -> None:
         """Apply θ ← θ − η/(1 − β₁ᵗ) · m/u."""

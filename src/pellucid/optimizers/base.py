@@ -49,6 +49,25 @@ class OptimizerState:
 
 
 @dataclass(frozen=True)
+class NativeRule:
+    """An equation as the compiled part knows it; native/kernels/update.hpp has it.
+
+    Attributes:
+        name: ``"sgd"``, ``"momentum"``, ``"nesterov"``, ``"adagrad"``, ``"rmsprop"``, ``"adadelta"``, ``"adam"`` or
+            ``"adamax"``; its slots are :attr:`Optimizer.slot_names`, in that order.
+        first, second: the shares of its slots that a step keeps: μ, α, ρ or β₁; β₂.
+        eps: ε.
+        decay: λ, weight decay beside the gradient of the loss.
+    """
+
+    name: str
+    first: float = 0.0
+    second: float = 0.0
+    eps: float = 0.0
+    decay: float = 0.0
+
+
+@dataclass(frozen=True)
 class Optimizer(Described):
     """Base of the optimizers; subclass it as a frozen dataclass and write :meth:`update` to make your own.
 
@@ -93,6 +112,10 @@ class Optimizer(Described):
             step: t, 1 at the first update.
         """
         raise NotImplementedError(f"{type(self).__name__} does not define update")
+
+    def native(self) -> NativeRule | None:
+        """Return the native rule that :meth:`update` is; None for an optimizer of your own, which NumPy runs."""
+        return None
 
     def start(self, params: Mapping[str, Array]) -> OptimizerState:
         """Return the state before the first step."""

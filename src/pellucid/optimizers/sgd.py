@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from pellucid.arrays import Array, Tensors
 from pellucid.errors import ConfigError
-from pellucid.optimizers.base import Optimizer
+from pellucid.optimizers.base import NativeRule, Optimizer
 from pellucid.schedules import Schedule, keep_number
 
 
@@ -61,6 +61,11 @@ class SGD(Optimizer):
     def slot_names(self) -> tuple[str, ...]:
         """Return the velocity, with momentum only."""
         return ("velocity",) if self.momentum else ()
+
+    def native(self) -> NativeRule:
+        """Return the rule of the same name."""
+        name = "nesterov" if self.nesterov else "momentum" if self.momentum else "sgd"
+        return NativeRule(name, first=self.momentum, decay=self.weight_decay)
 
     def update(self, param: Array, grad: Array, slots: Tensors, learning_rate: float, step: int) -> None:
         """Apply θ ← θ − ηg, θ − ηv or θ − η(g + μv)."""

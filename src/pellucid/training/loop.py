@@ -10,21 +10,21 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from pellucid.arrays import Array, Tensors
+from pellucid.arrays import Array
 from pellucid.errors import ConfigError, NonFiniteError
 from pellucid.inputs import require_count
-from pellucid.losses import Loss
-from pellucid.metrics import METRICS
 from pellucid.network import Network
 from pellucid.optimizers import Optimizer, resolve_optimizer
 from pellucid.schedules import Schedule, resolve_schedule
 from pellucid.training import batches, samples
 from pellucid.training.callbacks import Callback
+from pellucid.training.figures import Figures, room_for_outputs
 from pellucid.training.history import History
 from pellucid.training.nonfinite import finite, first_cause
 from pellucid.training.progress import reporter
 from pellucid.training.samples import Samples
 from pellucid.training.snapshot import LastGood
+from pellucid.training.step import Fault, choose_step
 
 
 def fit(
@@ -130,9 +130,9 @@ class _Training:
 
     def __post_init__(self) -> None:
         self.rate = resolve_schedule(self.optimizer.learning_rate)
-        self.params = self._for_optimizer(self.network.flat_parameters)
-        self.optimizer_state = self.optimizer.start(self.params)
-        self.bounded = [self.network.parameters[name] for name in self.network.regularized]
+        longest = min(self.batch_size + 1, len(self.rows))  # the last batch may take one sample more
+        self.outputs = room_for_outputs(self.data, longest, self.network.dtype)
+        self.step = choose_step(self.network, self.data, self.optimizer, self.outputs)
         self.last_good = LastGood(self.network)
         self.metric = self.network.loss.metric_name(self.data.target)
         figures = ("loss", self.metric)
@@ -174,42 +174,42 @@ class _Training:
         started = perf_counter()
         self._tell("on_epoch_begin", epoch, {})
         order = batches.order(len(self.rows), self.network.seed, self.network.step, self.shuffle)
-        cut = batches.cut(self.rows[order], self.batch_size)
-        means, rate = _Means(self.network.loss, self.metric), 0.0
+        cut = batches.cut(self.rows[order].astype(np.int64, copy=False), self.batch_size)
+        figures, rate = Figures(self.network.loss, self.metric, self.data, self.outputs), 0.0
         for batch, rows in enumerate(cut):
             rate = self.rate(epoch + batch / len(cut), self.epochs)
-            self._step(f"epoch {epoch + 1}, batch {batch + 1}", self.data.take(rows), rate, means)
-            self._tell("on_batch_end", batch, means.logs())
+            self._step((epoch + 1, batch + 1), rows, rate, figures)
+            self._tell("on_batch_end", batch, figures.logs())
             if self._stopped():
                 break
-        row = {"epoch": epoch + 1, **means.logs(), **self._validate(epoch), "learning_rate": rate}
+        row = {"epoch": epoch + 1, **figures.logs(), **self._validate(epoch), "learning_rate": rate}
         self.history.rows.append({**row, "seconds": perf_counter() - started})
         self._tell("on_epoch_end", epoch, self.history.rows[-1])
 
-    def _step(self, where: str, batch: Samples, rate: float, means: _Means) -> None:
-        network = self.network
+    def _step(self, where: tuple[int, int], rows: Array, rate: float, figures: Figures) -> None:
         self.last_good.begin()
-        with np.errstate(all="ignore"):  # what overflows is reported below, with its layer
-            value, gradient, outputs = network.batch_gradient(batch.images, batch.target, batch.given)
-            if not np.isfinite(value):
-                self._fail(f"{where}: the loss is {value}. {first_cause(network, batch)}", rate)
+        value, fault = self.step(rows, figures.place(len(rows)), rate)
+        if fault is not Fault.LOSS:
             self.last_good.confirm()
-            if not finite(network.state.values()):
-                told = _not_finite("the running statistic", network.state)
-                self._fail(f"{where}: {told}. {first_cause(network, batch)}", rate)
-            if not finite([gradient]):
-                told = _not_finite("the gradient of", network.named(gradient))
-                self._fail(f"{where}: {told}. {first_cause(network, batch)}", rate)
-            self.optimizer.apply(self.params, self._for_optimizer(gradient), self.optimizer_state, rate, self.bounded)
-            if not finite([network.flat_parameters]):
-                self._fail(f"{where}: after the update, {_not_finite('the parameter', network.parameters)}.", rate)
-            means.add(value, outputs, batch)
-        network.step += 1
+        if fault is not None:
+            epoch, batch = where
+            self._fail(f"epoch {epoch}, batch {batch}: {self._told(fault, value, rows)}", rate)
+        figures.add(value, rows)
+        self.network.step += 1
         self.last_good.end()
 
-    def _for_optimizer(self, flat: Array) -> Tensors:
-        """Return parameters, or their gradient, as one array if that makes no difference, else by name."""
-        return {"parameters": flat} if self.optimizer.elementwise else self.network.named(flat)
+    def _told(self, fault: Fault, value: float, rows: Array) -> str:
+        network = self.network
+        if fault is Fault.PARAMETERS:
+            return f"after the update, {_not_finite('the parameter', network.parameters)}."
+        if fault is Fault.LOSS:
+            told = f"the loss is {value}"
+        elif fault is Fault.STATISTICS:
+            told = _not_finite("the running statistic", network.state)
+        else:
+            told = _not_finite("the gradient of", network.named(self.step.gradient))
+        with np.errstate(all="ignore"):
+            return f"{told}. {first_cause(network, self.data.take(rows))}"
 
     def _validate(self, epoch: int) -> dict[str, float]:
         if self.validation is None:
@@ -235,26 +235,6 @@ class _Training:
     def _tell(self, moment: str, *what: Any) -> None:
         for callback in self.callbacks:
             getattr(callback, moment)(*what)
-
-
-class _Means:
-    """Loss and metric over the batches of an epoch so far, each batch counting as its samples weigh."""
-
-    def __init__(self, loss: Loss, metric: str) -> None:
-        self._loss, self._metric = loss, metric
-        self._value = self._score = self._weight = 0.0
-
-    def add(self, value: float, outputs: Array, batch: Samples) -> None:
-        """Count a batch whose loss is ``value``."""
-        weight = float(batch.weight.sum())
-        self._value += value * weight if self._loss.reduction == "mean" else value
-        self._score += float(batch.weight @ METRICS[self._metric](self._loss.activation(outputs), batch.target))
-        self._weight += weight
-
-    def logs(self) -> dict[str, float]:
-        """Return the figures by name."""
-        divisor = self._weight if self._loss.reduction == "mean" else 1.0
-        return {"loss": self._value / divisor, self._metric: self._score / self._weight}
 
 
 def _not_finite(what: str, arrays: Mapping[str, Array]) -> str:

@@ -1,0 +1,262 @@
+// From the blocks' gradients to the new parameters. All arrays are flat, and handed out in chunks.
+//
+//     g ← Σ_blocks + ∂penalty/∂θ      g ← clip(g)      θ ← θ − the rule's step      ‖θ_f‖ ≤ max_norm
+#pragma once
+
+#include "part.hpp"
+#include "program.hpp"
+
+typedef double wide_lanes __attribute__((vector_size(128), aligned(64)));
+
+struct Chunk {
+    std::ptrdiff_t from, to;
+};
+
+inline std::ptrdiff_t chunks_of(std::ptrdiff_t parameters) { return (parameters + kChunk - 1) / kChunk; }
+
+inline Chunk chunk_at(std::ptrdiff_t index, std::ptrdiff_t parameters) {
+    const std::ptrdiff_t from = index * kChunk, to = from + kChunk;
+    return {from, to < parameters ? to : parameters};
+}
+
+// The last lanes of an array that is no multiple of 16 long are padded with zeros, so that every number takes the same
+// instructions wherever it stands.
+inline lanes load(const float* from, std::ptrdiff_t count) {
+    lanes v{};
+    if (count >= kLanes) {
+        __builtin_memcpy(&v, from, sizeof(v));
+    } else {
+        for (int i = 0; i < count; ++i) v[i] = from[i];
+    }
+    return v;
+}
+
+inline void store(float* to, lanes v, std::ptrdiff_t count) {
+    if (count >= kLanes) {
+        __builtin_memcpy(to, &v, sizeof(v));
+    } else {
+        for (int i = 0; i < count; ++i) to[i] = v[i];
+    }
+}
+
+inline lanes root(lanes v) {
+    lanes r;
+    for (int i = 0; i < kLanes; ++i) r[i] = __builtin_sqrtf(v[i]);
+    return r;
+}
+
+inline lanes size_of(lanes v) { return v < 0.0f ? -v : v; }
+
+inline lanes clip(lanes g, float limit) { return g < -limit ? lanes{} - limit : g > limit ? lanes{} + limit : g; }
+
+inline wide_lanes widen(lanes v) { return __builtin_convertvector(v, wide_lanes); }
+
+inline double sum_wide(wide_lanes v) {
+    double sum = 0.0;
+    for (int i = 0; i < kLanes; ++i) sum += v[i];
+    return sum;
+}
+
+// `zeros` sums up 0·x: NaN as soon as one x is not finite.
+inline bool all_finite(lanes zeros) {
+    float sum = 0.0f;
+    for (int i = 0; i < kLanes; ++i) sum += zeros[i];
+    return sum == 0.0f;
+}
+
+// Add the blocks' gradients in a tree that depends on nothing but their number.
+inline void add_blocks(const Program& program, float* sums, int blocks, float* gradients, Chunk chunk) {
+    for (int distance = 1; distance < blocks; distance *= 2) {
+        for (int block = 0; block + distance < blocks; block += 2 * distance) {
+            float* left = sums + block * program.parameters;
+            const float* right = sums + (block + distance) * program.parameters;
+            for (std::ptrdiff_t i = chunk.from; i < chunk.to; ++i) left[i] += right[i];
+        }
+    }
+    for (std::ptrdiff_t i = chunk.from; i < chunk.to; ++i) gradients[i] = sums[i];
+}
+
+// J += λ₁ Σ|θ| + ½λ₂ Σθ², g += λ₁ sign θ + λ₂θ.
+inline double penalize(const Update& update, float* gradients, Chunk chunk) {
+    const float l1 = static_cast<float>(update.l1), l2 = static_cast<float>(update.l2);
+    double penalty = 0.0;
+    if (update.l1 == 0.0 && update.l2 == 0.0) return penalty;
+    for (int w = 0; w < update.weight_count; ++w) {
+        const Weights& weights = update.weights[w];
+        const std::ptrdiff_t from = weights.first > chunk.from ? weights.first : chunk.from,
+                             to = weights.end() < chunk.to ? weights.end() : chunk.to;
+        wide_lanes sizes{}, squares{};
+        for (std::ptrdiff_t i = from; i < to; i += kLanes) {
+            const lanes x = load(update.params + i, to - i);
+            const lanes sign = x > 0.0f ? lanes{} + 1.0f : x < 0.0f ? lanes{} - 1.0f : x;
+            // Each alone: 0·∞ must not spoil a gradient by a penalty that there is none of.
+            lanes g = load(gradients + i, to - i);
+            if (update.l1 > 0.0) g += l1 * sign;
+            if (update.l2 > 0.0) g += l2 * x;
+            store(gradients + i, g, to - i);
+            const wide_lanes exact = widen(x);
+            sizes += exact < 0.0 ? -exact : exact;
+            squares += exact * exact;
+        }
+        if (update.l1 > 0.0) penalty += update.l1 * sum_wide(sizes);
+        if (update.l2 > 0.0) penalty += 0.5 * update.l2 * sum_wide(squares);
+    }
+    return penalty;
+}
+
+inline void look_through(const Update& update, const float* gradients, Chunk chunk, ChunkSums& sums) {
+    const float limit = static_cast<float>(update.clip_value);
+    lanes zeros{};
+    wide_lanes squares{};
+    for (std::ptrdiff_t i = chunk.from; i < chunk.to; i += kLanes) {
+        const lanes g = load(gradients + i, chunk.to - i);
+        zeros += 0.0f * g;
+        if (update.clip_norm < __builtin_inf()) {
+            const wide_lanes exact = widen(clip(g, limit));
+            squares += exact * exact;
+        }
+    }
+    sums.gradient_finite = all_finite(zeros);
+    sums.params_finite = true;  // unless the update says otherwise
+    sums.squares = sum_wide(squares);
+}
+
+// The blocks' gradients, added up, with the penalties' and with what the update must know of the whole first.
+inline void finish_gradients(const Program& program, const Workspace& space, const Batch& batch, int blocks,
+                             Part part) {
+    for (const int index : part.of(static_cast<int>(chunks_of(program.parameters)))) {
+        const Chunk chunk = chunk_at(index, program.parameters);
+        add_blocks(program, space.gradients, blocks, batch.gradients, chunk);
+        if (!batch.update) continue;
+        ChunkSums& sums = space.chunks[index];
+        sums.penalty = penalize(*batch.update, batch.gradients, chunk);
+        look_through(*batch.update, batch.gradients, chunk, sums);
+    }
+}
+
+// Whether loss and gradient are finite; every thread asks for itself and finds the same.
+inline bool is_finite(const Program& program, const Workspace& space, int blocks) {
+    double loss = 0.0;
+    for (int block = 0; block < blocks; ++block) loss += space.losses[block];
+    bool gradient = true;
+    for (std::ptrdiff_t i = 0; i < chunks_of(program.parameters); ++i) {
+        loss += space.chunks[i].penalty;
+        gradient = gradient && space.chunks[i].gradient_finite;
+    }
+    return gradient && loss - loss == 0.0;
+}
+
+// g ← g·min(1, c/(‖g‖ + 10⁻⁶)), the norm over all gradients.
+inline float norm_scale(const Program& program, const Workspace& space, const Update& update) {
+    double squares = 0.0;
+    for (std::ptrdiff_t i = 0; i < chunks_of(program.parameters); ++i) squares += space.chunks[i].squares;
+    const double scale = update.clip_norm / (__builtin_sqrt(squares) + 1e-6);
+    return static_cast<float>(scale < 1.0 ? scale : 1.0);
+}
+
+// rule(θ, g, slots…) for every number of a chunk; returns whether the new θ are finite.
+template <int kSlots, typename Change>
+bool change_each(const Update& update, const float* gradients, float scale, Chunk chunk, Change rule) {
+    const float limit = static_cast<float>(update.clip_value);
+    lanes zeros{};
+    for (std::ptrdiff_t i = chunk.from; i < chunk.to; i += kLanes) {
+        const std::ptrdiff_t left = chunk.to - i;
+        lanes x = load(update.params + i, left), slots[kMostSlots]{};
+        for (int s = 0; s < kSlots; ++s) slots[s] = load(update.slots[s] + i, left);
+        rule(x, scale * clip(load(gradients + i, left), limit), slots[0], slots[1]);
+        store(update.params + i, x, left);
+        for (int s = 0; s < kSlots; ++s) store(update.slots[s] + i, slots[s], left);
+        // A padded lane may have become 0/0.
+        for (std::ptrdiff_t t = left; t < kLanes; ++t) x[t] = 0.0f;
+        zeros += 0.0f * x;
+    }
+    return all_finite(zeros);
+}
+
+inline bool change(const Update& update, const float* gradients, float scale, Chunk chunk) {
+    const float rate = static_cast<float>(update.rate), eps = static_cast<float>(update.eps),
+                decay = static_cast<float>(update.decay), keep = static_cast<float>(update.first),
+                take = static_cast<float>(1.0 - update.first), keep2 = static_cast<float>(update.second),
+                take2 = static_cast<float>(1.0 - update.second);
+    switch (update.rule) {
+        case Rule::kSGD:
+            return change_each<0>(update, gradients, scale, chunk,
+                                  [=](lanes& x, lanes g, lanes&, lanes&) { x -= rate * (g + decay * x); });
+        case Rule::kMomentum:
+            return change_each<1>(update, gradients, scale, chunk, [=](lanes& x, lanes g, lanes& v, lanes&) {
+                v = keep * v + (g + decay * x);
+                x -= rate * v;
+            });
+        case Rule::kNesterov:
+            return change_each<1>(update, gradients, scale, chunk, [=](lanes& x, lanes g, lanes& v, lanes&) {
+                g += decay * x;
+                v = keep * v + g;
+                x -= rate * (g + keep * v);
+            });
+        case Rule::kAdaGrad:
+            return change_each<1>(update, gradients, scale, chunk, [=](lanes& x, lanes g, lanes& s, lanes&) {
+                s += g * g;
+                x -= rate * g / (root(s) + eps);
+            });
+        case Rule::kRMSProp:
+            return change_each<1>(update, gradients, scale, chunk, [=](lanes& x, lanes g, lanes& s, lanes&) {
+                s = keep * s + take * (g * g);
+                x -= rate * g / (root(s) + eps);
+            });
+        case Rule::kAdaDelta:
+            return change_each<2>(update, gradients, scale, chunk, [=](lanes& x, lanes g, lanes& s, lanes& u) {
+                s = keep * s + take * (g * g);
+                const lanes d = g * root(u + eps) / root(s + eps);
+                u = keep * u + take * (d * d);
+                x -= rate * d;
+            });
+        case Rule::kAdam: {
+            const float shrink = static_cast<float>(1.0 - update.rate * update.decay);
+            // m̂ and v̂: free of the zeros that m and v began with.
+            const float m_hat = static_cast<float>(1.0 / (1.0 - __builtin_pow(update.first, update.step)));
+            const float v_hat = static_cast<float>(1.0 / (1.0 - __builtin_pow(update.second, update.step)));
+            return change_each<2>(update, gradients, scale, chunk, [=](lanes& x, lanes g, lanes& m, lanes& v) {
+                m = keep * m + take * g;
+                v = keep2 * v + take2 * (g * g);
+                x = shrink * x - rate * (m_hat * m) / (root(v_hat * v) + eps);
+            });
+        }
+        case Rule::kAdaMax: {
+            const float rate_hat = static_cast<float>(update.rate / (1.0 - __builtin_pow(update.first, update.step)));
+            return change_each<2>(update, gradients, scale, chunk, [=](lanes& x, lanes g, lanes& m, lanes& u) {
+                m = keep * m + take * g;
+                const lanes old = keep2 * u, now = size_of(g) + eps;
+                u = old > now ? old : now;
+                x -= rate_hat * m / u;
+            });
+        }
+    }
+    return false;
+}
+
+inline void change_parameters(const Program& program, const Workspace& space, const Batch& batch, Part part) {
+    const float scale = norm_scale(program, space, *batch.update);
+    for (const int index : part.of(static_cast<int>(chunks_of(program.parameters)))) {
+        const Chunk chunk = chunk_at(index, program.parameters);
+        space.chunks[index].params_finite = change(*batch.update, batch.gradients, scale, chunk);
+    }
+}
+
+// w_f ← w_f·min(1, c/‖w_f‖) for every unit f.
+inline void limit_norms(const Update& update, Part part) {
+    for (int w = 0; w < update.weight_count; ++w) {
+        const Weights& weights = update.weights[w];
+        for (const int unit : part.of(static_cast<int>(weights.units))) {
+            float* x = update.params + weights.first + unit * weights.incoming;
+            wide_lanes squares{};
+            for (std::ptrdiff_t i = 0; i < weights.incoming; i += kLanes) {
+                const wide_lanes exact = widen(load(x + i, weights.incoming - i));
+                squares += exact * exact;
+            }
+            const double norm = __builtin_sqrt(sum_wide(squares));
+            if (!(norm > update.max_norm)) continue;
+            const double scale = update.max_norm / norm;
+            for (std::ptrdiff_t i = 0; i < weights.incoming; ++i) x[i] = static_cast<float>(x[i] * scale);
+        }
+    }
+}

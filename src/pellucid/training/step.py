@@ -1,0 +1,118 @@
+"""One step of a training: natively in one call, or with NumPy where something of the user's own has a part in it."""
+
+from __future__ import annotations
+
+from enum import Enum
+from math import isfinite
+from typing import Protocol
+
+import numpy as np
+
+from pellucid.arrays import Array, Tensors
+from pellucid.engine.update import NativeTraining
+from pellucid.network import Network
+from pellucid.optimizers import Optimizer
+from pellucid.training.nonfinite import finite
+from pellucid.training.samples import Samples
+
+
+class Fault(Enum):
+    """What is not finite; the first that applies."""
+
+    LOSS = "loss"
+    STATISTICS = "running statistic"
+    GRADIENT = "gradient"
+    PARAMETERS = "parameter"
+
+
+class Step(Protocol):
+    """Gradient and update of one batch. Unless loss, statistics and gradient are finite, there is no update."""
+
+    @property
+    def gradient(self) -> Array:
+        """Of the last batch; flat."""
+        ...
+
+    def __call__(self, rows: Array, place: int, rate: float) -> tuple[float, Fault | None]:
+        """Do the step.
+
+        Args:
+            rows: of the samples.
+            place: the row of the outputs where those of the batch begin.
+            rate: η.
+
+        Returns:
+            J, and what went wrong.
+        """
+        ...
+
+
+def choose_step(network: Network, data: Samples, optimizer: Optimizer, outputs: Array) -> Step:
+    """Return how this network, loss and optimizer do their steps.
+
+    Args:
+        network: what learns.
+        data: all samples.
+        optimizer: its update.
+        outputs: (rows, K), where steps put the network's outputs.
+
+    Raises:
+        DataError: numbers too large for the native engine's float32.
+    """
+    training = network.native_training(optimizer, data.images, data.target, data.weight, outputs)
+    return NumpyStep(network, data, optimizer, outputs) if training is None else NativeStep(network, training)
+
+
+class NativeStep:
+    """A step in one native call; it looks for what is not finite by itself."""
+
+    def __init__(self, network: Network, training: NativeTraining) -> None:
+        self._state = list(network.state.values())
+        self._training = training
+
+    @property
+    def gradient(self) -> Array:
+        """Of the last batch; flat."""
+        return self._training.gradient
+
+    def __call__(self, rows: Array, place: int, rate: float) -> tuple[float, Fault | None]:
+        """Do the step."""
+        value, gradient_finite, params_finite = self._training.step(rows, place, rate)
+        if not isfinite(value):
+            return value, Fault.LOSS
+        if self._state and not finite(self._state):
+            return value, Fault.STATISTICS
+        if not gradient_finite:
+            return value, Fault.GRADIENT
+        return value, None if params_finite else Fault.PARAMETERS
+
+
+class NumpyStep:
+    """A gradient from either engine, and the optimizer's own NumPy."""
+
+    def __init__(self, network: Network, data: Samples, optimizer: Optimizer, outputs: Array) -> None:
+        self._network, self._data, self._optimizer, self._outputs = network, data, optimizer, outputs
+        self._params = self._for_optimizer(network.flat_parameters)
+        self._optimizer_state = optimizer.start(self._params)
+        self._bounded = [network.parameters[name] for name in network.regularized]
+        self.gradient = np.zeros_like(network.flat_parameters)
+
+    def __call__(self, rows: Array, place: int, rate: float) -> tuple[float, Fault | None]:
+        """Do the step."""
+        network, batch = self._network, self._data.take(rows)
+        with np.errstate(all="ignore"):  # the caller tells what overflows
+            value, self.gradient, outputs = network.batch_gradient(batch.images, batch.target, batch.given)
+            if not isfinite(value):
+                return value, Fault.LOSS
+            if not finite(network.state.values()):
+                return value, Fault.STATISTICS
+            if not finite([self.gradient]):
+                return value, Fault.GRADIENT
+            gradient = self._for_optimizer(self.gradient)
+            self._optimizer.apply(self._params, gradient, self._optimizer_state, rate, self._bounded)
+        self._outputs[place : place + len(rows)] = outputs
+        return value, None if finite([network.flat_parameters]) else Fault.PARAMETERS
+
+    def _for_optimizer(self, flat: Array) -> Tensors:
+        """Return parameters, or their gradient, as one array if that makes no difference, else by name."""
+        return {"parameters": flat} if self._optimizer.elementwise else self._network.named(flat)
