@@ -97,7 +97,7 @@ void check_against_naive(const std::string& what, const Net& net, const Data& da
     std::vector<double> losses(blocks, NAN);
     Result result;
     Batch batch = make_batch(net, data, 1, Task::kLearn, result);
-    engine.run(program, {arenas, packed.data(), gradients.data(), losses.data()}, batch);
+    engine.run(program, {arenas, packed.data(), gradients.data(), losses.data(), nullptr}, batch);
 
     const Naive naive = run_naively(net, data);
     const std::string here = what + ", " + engine.name;

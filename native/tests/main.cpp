@@ -15,5 +15,6 @@ int main() {
     test_loss();
     test_networks();
     test_threads();
+    test_update();
     return close_checks();
 }

@@ -423,7 +423,8 @@ class Network:
 
     def _pixels(self, images: Array) -> Array:
         """Return checked images as the native engine takes them, copied only if they are neither bytes nor float32."""
-        return images if images.dtype in (np.uint8, np.float32) else inputs.prepare(images, self.dtype, None)
+        taken = images.dtype == np.uint8 or images.dtype == np.float32
+        return images if taken else inputs.prepare(images, self.dtype, None)
 
     def _penalize(self, gradients: Tensors) -> float:
         """Add the penalties' gradients to those of the loss, and return the penalties' sum."""
