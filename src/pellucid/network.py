@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pellucid import inputs
+from pellucid import blueprint, inputs
 from pellucid.arrays import Array, Shape, Tensors
-from pellucid.description import from_json, to_json
 from pellucid.engine import lower, reference
-from pellucid.errors import ConfigError, DataError, ModelFileError, PellucidError
+from pellucid.errors import ConfigError, DataError
 from pellucid.graph import INPUT, Graph
 from pellucid.layers.base import Layer, Symbol
 from pellucid.losses import Loss, SquaredError, resolve_loss
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
     from pellucid.optimizers import Optimizer
     from pellucid.summary import Summary
     from pellucid.training.history import History
-
-#: version of the description stored in model files
-FORMAT = 1
 
 
 class Network:
@@ -95,7 +91,8 @@ class Network:
         self._asked_engine = engine
         self._native = lower(engine, self.graph, self.loss, self.dtype, self._offsets, self._flat.size)
         self._mean: Array | None = None
-        self._mean_mode: str | None = None
+        #: "channel" or "pixel" if the input mean is to be taken, or was taken, from the training data
+        self.input_mean_from: str | None = None
         if input_mean is not None:
             self._set_input_mean(input_mean)
 
@@ -301,9 +298,7 @@ class Network:
         Raises:
             FileWriteError: the file cannot be written; one that was there stays as it was.
         """
-        from pellucid.interop import model_file
-
-        model_file.write(Path(path), self.describe(), self.tensors())
+        blueprint.save(self, Path(path))
 
     @classmethod
     def load(cls, path: str | Path, *, engine: str = "auto") -> Network:
@@ -313,32 +308,15 @@ class Network:
             ModelFileError: the file is missing, cut, damaged, of an unknown format, names unknown layers, or its
                 tensors are not those of the network it describes.
         """
-        from pellucid.interop import model_file
-
-        description, tensors = model_file.read(Path(path))
-        try:
-            return cls.rebuild(description, tensors, engine=engine)
-        except (PellucidError, ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as error:
-            reason = error if isinstance(error, PellucidError) else f"{type(error).__name__}: {error}"
-            raise ModelFileError(f"{path}: {reason}") from error
+        return blueprint.load(cls, Path(path), engine)
 
     def describe(self) -> dict[str, Any]:
         """Return everything but the numbers, as plain JSON types."""
-        return {
-            "format": FORMAT,
-            "network": self.graph.to_json(),
-            "loss": to_json(self.loss),
-            "regularization": to_json(self.regularization),
-            "seed": self.seed,
-            "step": self.step,
-            "dtype": self.dtype.name,
-            "input_mean": self._mean_mode,
-        }
+        return blueprint.describe(self)
 
     def tensors(self) -> Tensors:
         """Return every array a model file holds: parameters, running statistics, the input mean."""
-        own = {**self._params, **self._state}
-        return own if self._mean is None else {**own, INPUT + ".mean": self._mean}
+        return blueprint.tensors(self)
 
     @classmethod
     def rebuild(cls, description: dict[str, Any], tensors: Tensors, *, engine: str = "auto") -> Network:
@@ -347,27 +325,7 @@ class Network:
         Raises:
             ModelFileError: an unknown format; missing, extra or misshapen tensors.
         """
-        from pellucid.interop import model_file
-
-        if description.get("format") != FORMAT:
-            raise ModelFileError(f"format {description.get('format')!r} is not known; this version reads {FORMAT}")
-        network = cls(
-            Graph.from_json(description["network"]),
-            loss=from_json(description["loss"], Loss),
-            regularization=[from_json(entry, Penalty) for entry in description["regularization"]],
-            seed=int(description["seed"]),
-            dtype=str(description["dtype"]),
-            engine=engine,
-        )
-        network.step = int(description["step"])
-        tensors = dict(tensors)
-        mean = tensors.pop(INPUT + ".mean", None)
-        if mean is not None:
-            network._set_input_mean(mean)
-        elif description["input_mean"] is not None:
-            network._set_input_mean(description["input_mean"])
-        model_file.fill({**network._params, **network._state}, tensors)
-        return network
+        return blueprint.rebuild(cls, description, tensors, engine)
 
     def copy(self, *, dtype: str | None = None) -> Network:
         """Return an independent network with the same weights, in another dtype if one is given."""
@@ -378,9 +336,9 @@ class Network:
 
     def centre_on(self, images: Array, rows: Array | None = None) -> None:
         """Set :attr:`input_mean` from images, or some rows of them, if its kind was asked for and it is not known."""
-        if self._mean is None and self._mean_mode is not None:
+        if self._mean is None and self.input_mean_from is not None:
             used = images if rows is None else images[rows]
-            self._mean = inputs.training_mean(used, self._mean_mode).astype(self.dtype)
+            self._mean = inputs.training_mean(used, self.input_mean_from).astype(self.dtype)
 
     def check_images(self, x: Any) -> Array:
         """Return inputs as (N, *input_shape), not yet scaled or centred; see :meth:`forward` for what is taken.
@@ -445,7 +403,7 @@ class Network:
                 raise ConfigError(f"input_mean must be 'channel', 'pixel' or an array, got {mean!r}")
             if mean == "channel" and len(self.input_shape) != 3:
                 raise ConfigError(f"input_mean='channel' needs images; the input has shape {self.input_shape}")
-            self._mean_mode = mean
+            self.input_mean_from = mean
             return
         self._mean = inputs.check_mean(mean, self.input_shape, self.dtype)
 

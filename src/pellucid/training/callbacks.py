@@ -45,7 +45,13 @@ class Callback:
         """Listen to the start of an epoch; ``logs`` is empty."""
 
     def on_batch_end(self, batch: int, logs: Logs) -> None:
-        """Listen to the end of a training step; ``logs`` has the means of loss and metric over the epoch so far."""
+        """Listen to the end of a training step.
+
+        Args:
+            batch: from 0.
+            logs: the means of loss and metric over the epoch so far, worked out when they are read: a callback that
+                does not look costs nothing.
+        """
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Listen to the end of an epoch; ``logs`` is its row of the history."""

@@ -56,8 +56,9 @@ def fit(
     Args:
         network: what to train. If its ``input_mean`` is to be taken from data and is not known yet, it is taken from
             these samples, less those held out.
-        x: inputs (N, *input_shape), as for :meth:`Network.forward <pellucid.Network.forward>`; ``uint8`` stays so in
-            memory.
+        x: inputs (N, *input_shape), as for :meth:`Network.forward <pellucid.Network.forward>`. ``uint8`` and
+            ``float32`` in C order, memory-mapped too, are read where they lie; the native engine makes one copy of
+            anything else.
         y: class numbers (N,), or targets (N, K).
         epochs: passes over the data.
         batch_size: samples of one step. The last batch of an epoch may be smaller; a single sample left over joins

@@ -1,0 +1,82 @@
+"""What a model file holds of a network: plain JSON types, and arrays by name; and the network from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pellucid.arrays import Tensors
+from pellucid.description import from_json, to_json
+from pellucid.errors import ModelFileError, PellucidError
+from pellucid.graph import INPUT, Graph
+from pellucid.interop import model_file
+from pellucid.losses import Loss
+from pellucid.regularizers import Penalty
+
+if TYPE_CHECKING:
+    from pellucid.network import Network
+
+    AnyNetwork = TypeVar("AnyNetwork", bound=Network)
+
+#: version of the description stored in model files
+FORMAT = 1
+
+_MEAN = INPUT + ".mean"
+
+
+def describe(network: Network) -> dict[str, Any]:
+    """Return everything but the numbers, as plain JSON types."""
+    return {
+        "format": FORMAT,
+        "network": network.graph.to_json(),
+        "loss": to_json(network.loss),
+        "regularization": to_json(network.regularization),
+        "seed": network.seed,
+        "step": network.step,
+        "dtype": network.dtype.name,
+        "input_mean": network.input_mean_from,
+    }
+
+
+def tensors(network: Network) -> Tensors:
+    """Return every array of a network: parameters, running statistics, the input mean."""
+    own = {**network.parameters, **network.state}
+    return own if network.input_mean is None else {**own, _MEAN: network.input_mean}
+
+
+def rebuild(cls: type[AnyNetwork], description: dict[str, Any], arrays: Tensors, engine: str) -> AnyNetwork:
+    """Return the network of a description, with copies of the arrays.
+
+    Raises:
+        ModelFileError: an unknown format; missing, extra or misshapen arrays.
+    """
+    if description.get("format") != FORMAT:
+        raise ModelFileError(f"format {description.get('format')!r} is not known; this version reads {FORMAT}")
+    arrays = dict(arrays)
+    network = cls(
+        Graph.from_json(description["network"]),
+        loss=from_json(description["loss"], Loss),
+        regularization=[from_json(entry, Penalty) for entry in description["regularization"]],
+        seed=int(description["seed"]),
+        dtype=str(description["dtype"]),
+        engine=engine,
+        input_mean=arrays.pop(_MEAN, description["input_mean"]),
+    )
+    network.step = int(description["step"])
+    model_file.fill({**network.parameters, **network.state}, arrays)
+    return network
+
+
+def save(network: Network, path: Path) -> None:
+    """Write a model file; see :meth:`Network.save`."""
+    model_file.write(path, describe(network), tensors(network))
+
+
+def load(cls: type[AnyNetwork], path: Path, engine: str) -> AnyNetwork:
+    """Read a model file; see :meth:`Network.load`."""
+    description, arrays = model_file.read(path)
+    try:
+        return rebuild(cls, description, arrays, engine)
+    except (PellucidError, ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as error:
+        reason = error if isinstance(error, PellucidError) else f"{type(error).__name__}: {error}"
+        raise ModelFileError(f"{path}: {reason}") from error
