@@ -19,9 +19,14 @@ inline Chunk chunk_at(std::ptrdiff_t index, std::ptrdiff_t parameters) {
     return {from, to < parameters ? to : parameters};
 }
 
-// The last lanes of an array that is no multiple of 16 long are padded with zeros, so that every number takes the same
-// instructions wherever it stands.
-inline lanes load(const float* from, std::ptrdiff_t count) {
+// How many numbers one visit takes, known to the compiler for all but the last of a chunk.
+struct AllLanes {
+    constexpr operator std::ptrdiff_t() const { return kLanes; }
+};
+
+// The last lanes of an array that is no multiple of 16 long are padded with zeros.
+template <typename Count>
+lanes load(const float* from, Count count) {
     lanes v{};
     if (count >= kLanes) {
         __builtin_memcpy(&v, from, sizeof(v));
@@ -31,12 +36,21 @@ inline lanes load(const float* from, std::ptrdiff_t count) {
     return v;
 }
 
-inline void store(float* to, lanes v, std::ptrdiff_t count) {
+template <typename Count>
+void store(float* to, lanes v, Count count) {
     if (count >= kLanes) {
         __builtin_memcpy(to, &v, sizeof(v));
     } else {
         for (int i = 0; i < count; ++i) to[i] = v[i];
     }
+}
+
+// visit(i, count) for the lanes from i on.
+template <typename Visit>
+void each_lanes(std::ptrdiff_t from, std::ptrdiff_t to, Visit visit) {
+    std::ptrdiff_t i = from;
+    for (; i + kLanes <= to; i += kLanes) visit(i, AllLanes{});
+    if (i < to) visit(i, to - i);
 }
 
 inline lanes root(lanes v) {
@@ -86,36 +100,31 @@ inline double penalize(const Update& update, float* gradients, Chunk chunk) {
         const std::ptrdiff_t from = weights.first > chunk.from ? weights.first : chunk.from,
                              to = weights.end() < chunk.to ? weights.end() : chunk.to;
         wide_lanes sizes{}, squares{};
-        for (std::ptrdiff_t i = from; i < to; i += kLanes) {
-            const lanes x = load(update.params + i, to - i);
+        each_lanes(from, to, [&](std::ptrdiff_t i, auto count) {
+            const lanes x = load(update.params + i, count);
             const lanes sign = x > 0.0f ? lanes{} + 1.0f : x < 0.0f ? lanes{} - 1.0f : x;
-            // Each alone: 0·∞ must not spoil a gradient by a penalty that there is none of.
-            lanes g = load(gradients + i, to - i);
-            if (update.l1 > 0.0) g += l1 * sign;
-            if (update.l2 > 0.0) g += l2 * x;
-            store(gradients + i, g, to - i);
+            store(gradients + i, load(gradients + i, count) + (l1 * sign + l2 * x), count);
             const wide_lanes exact = widen(x);
             sizes += exact < 0.0 ? -exact : exact;
             squares += exact * exact;
-        }
-        if (update.l1 > 0.0) penalty += update.l1 * sum_wide(sizes);
-        if (update.l2 > 0.0) penalty += 0.5 * update.l2 * sum_wide(squares);
+        });
+        penalty += update.l1 * sum_wide(sizes) + 0.5 * update.l2 * sum_wide(squares);
     }
     return penalty;
 }
 
 inline void look_through(const Update& update, const float* gradients, Chunk chunk, ChunkSums& sums) {
     const float limit = static_cast<float>(update.clip_value);
+    const bool norm_wanted = update.clip_norm < __builtin_inf();
     lanes zeros{};
     wide_lanes squares{};
-    for (std::ptrdiff_t i = chunk.from; i < chunk.to; i += kLanes) {
-        const lanes g = load(gradients + i, chunk.to - i);
+    each_lanes(chunk.from, chunk.to, [&](std::ptrdiff_t i, auto count) {
+        const lanes g = load(gradients + i, count);
         zeros += 0.0f * g;
-        if (update.clip_norm < __builtin_inf()) {
-            const wide_lanes exact = widen(clip(g, limit));
-            squares += exact * exact;
-        }
-    }
+        if (!norm_wanted) return;
+        const wide_lanes exact = widen(clip(g, limit));
+        squares += exact * exact;
+    });
     sums.gradient_finite = all_finite(zeros);
     sums.params_finite = true;  // unless the update says otherwise
     sums.squares = sum_wide(squares);
@@ -159,17 +168,14 @@ template <int kSlots, typename Change>
 bool change_each(const Update& update, const float* gradients, float scale, Chunk chunk, Change rule) {
     const float limit = static_cast<float>(update.clip_value);
     lanes zeros{};
-    for (std::ptrdiff_t i = chunk.from; i < chunk.to; i += kLanes) {
-        const std::ptrdiff_t left = chunk.to - i;
-        lanes x = load(update.params + i, left), slots[kMostSlots]{};
-        for (int s = 0; s < kSlots; ++s) slots[s] = load(update.slots[s] + i, left);
-        rule(x, scale * clip(load(gradients + i, left), limit), slots[0], slots[1]);
-        store(update.params + i, x, left);
-        for (int s = 0; s < kSlots; ++s) store(update.slots[s] + i, slots[s], left);
-        // A padded lane may have become 0/0.
-        for (std::ptrdiff_t t = left; t < kLanes; ++t) x[t] = 0.0f;
-        zeros += 0.0f * x;
-    }
+    each_lanes(chunk.from, chunk.to, [&](std::ptrdiff_t i, auto count) {
+        lanes x = load(update.params + i, count), slots[kMostSlots]{};
+        for (int s = 0; s < kSlots; ++s) slots[s] = load(update.slots[s] + i, count);
+        rule(x, scale * clip(load(gradients + i, count), limit), slots[0], slots[1]);
+        store(update.params + i, x, count);
+        for (int s = 0; s < kSlots; ++s) store(update.slots[s] + i, slots[s], count);
+        zeros += 0.0f * load(update.params + i, count);  // once more, since a padded lane may have become 0/0
+    });
     return all_finite(zeros);
 }
 
@@ -249,10 +255,10 @@ inline void limit_norms(const Update& update, Part part) {
         for (const int unit : part.of(static_cast<int>(weights.units))) {
             float* x = update.params + weights.first + unit * weights.incoming;
             wide_lanes squares{};
-            for (std::ptrdiff_t i = 0; i < weights.incoming; i += kLanes) {
-                const wide_lanes exact = widen(load(x + i, weights.incoming - i));
+            each_lanes(0, weights.incoming, [&](std::ptrdiff_t i, auto count) {
+                const wide_lanes exact = widen(load(x + i, count));
                 squares += exact * exact;
-            }
+            });
             const double norm = __builtin_sqrt(sum_wide(squares));
             if (!(norm > update.max_norm)) continue;
             const double scale = update.max_norm / norm;
