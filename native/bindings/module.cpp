@@ -11,6 +11,10 @@
 
 #include "runner.hpp"
 
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
+
 namespace nb = nanobind;
 using namespace nb::literals;
 
@@ -160,6 +164,16 @@ double run(Runner& self, const nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu
     return batch.loss;
 }
 
+#if defined(_OPENMP)
+constexpr bool kOpenMP = true;
+nb::tuple openmp_threads() {
+    return nb::make_tuple(omp_get_max_threads(), omp_get_num_procs(), omp_get_thread_limit());
+}
+#else
+constexpr bool kOpenMP = false;
+nb::tuple openmp_threads() { return nb::make_tuple(1, 1, 1); }
+#endif
+
 }  // namespace
 
 NB_MODULE(_native, module) {
@@ -168,6 +182,11 @@ NB_MODULE(_native, module) {
     module.def("instruction_set", &pellucid::instruction_set,
                "The widest instruction set of this processor that the engine knows: 'avx512', 'avx2', 'neon' or "
                "'baseline'.");
+    module.attr("openmp") = kOpenMP;
+    module.def(
+        "openmp_threads", &openmp_threads,
+        "What OpenMP says here and now: the threads it would use, the processors there are, and the most threads "
+        "it may use; all 1 without it.");
     nb::class_<Runner>(module, "Runner", "A network's program with the memory it runs in.")
         .def("__init__", &make, "slots"_a, "steps"_a, "input"_a, "output"_a, "loss"_a, "arena"_a, "parameters"_a,
              "packed"_a, "isa"_a)

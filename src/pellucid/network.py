@@ -12,6 +12,7 @@ from pellucid import inputs
 from pellucid.arrays import Array, Shape, Tensors
 from pellucid.description import from_json, to_json
 from pellucid.engine import lower, reference
+from pellucid.engine.threads import check_n_jobs
 from pellucid.errors import ConfigError, DataError, ModelFileError, PellucidError
 from pellucid.graph import INPUT, Graph
 from pellucid.layers.base import Layer, Symbol
@@ -44,6 +45,8 @@ class Network:
             pixel; or ``"channel"`` or ``"pixel"`` to take it from the training data at the first :meth:`fit`
             (Epelbaum, "Input layer", μ_f and μ_fjk). Not for regression.
         regularization: penalties such as ``L2(1e-4)``, added to the loss.
+        n_jobs: threads of the native engine: a number, -1 for one on every processor, -2 for one less, and so on; None
+            for OpenMP's setting (``OMP_NUM_THREADS``, threadpoolctl). The results do not depend on it.
 
     Raises:
         ConfigError: a setting is out of range or contradicts another.
@@ -69,6 +72,7 @@ class Network:
         engine: str = "auto",
         input_mean: str | Any | None = None,
         regularization: Sequence[Penalty] = (),
+        n_jobs: int | None = None,
     ) -> None:
         _require_dtype(dtype)
         if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:  # pyright: ignore
@@ -91,6 +95,7 @@ class Network:
         ]
         self._asked_engine = engine
         self._native = lower(engine, self.graph, self.loss, self.dtype, offsets(self._params), self._flat.size)
+        self.n_jobs = n_jobs
         self._mean: Array | None = None
         self._mean_mode: str | None = None
         if input_mean is not None:
@@ -110,6 +115,17 @@ class Network:
     def engine(self) -> str:
         """The engine that runs this network: ``"native"`` or ``"reference"``."""
         return "reference" if self._native is None else "native"
+
+    @property
+    def n_jobs(self) -> int | None:
+        """Threads of the native engine, -1 for one on every processor, None for OpenMP's setting; may be set."""
+        return self._n_jobs
+
+    @n_jobs.setter
+    def n_jobs(self, value: int | None) -> None:
+        self._n_jobs = check_n_jobs(value)
+        if self._native is not None:
+            self._native.n_jobs = self._n_jobs
 
     @property
     def parameters(self) -> TensorTable:
@@ -276,8 +292,8 @@ class Network:
         model_file.write(Path(path), self.describe(), self.tensors())
 
     @classmethod
-    def load(cls, path: str | Path, *, engine: str = "auto") -> Network:
-        """Read a model file written by :meth:`save`.
+    def load(cls, path: str | Path, *, engine: str = "auto", n_jobs: int | None = None) -> Network:
+        """Read a model file written by :meth:`save`; ``engine`` and ``n_jobs``, as for a new network, are not in it.
 
         Raises:
             ModelFileError: the file is missing, cut, damaged, of an unknown format, names unknown layers, or its
@@ -285,9 +301,10 @@ class Network:
         """
         from pellucid.interop import model_file
 
+        check_n_jobs(n_jobs)
         description, tensors = model_file.read(Path(path))
         try:
-            return cls.rebuild(description, tensors, engine=engine)
+            return cls.rebuild(description, tensors, engine=engine, n_jobs=n_jobs)
         except (PellucidError, ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as error:
             reason = error if isinstance(error, PellucidError) else f"{type(error).__name__}: {error}"
             raise ModelFileError(f"{path}: {reason}") from error
@@ -311,7 +328,9 @@ class Network:
         return own if self._mean is None else {**own, INPUT + ".mean": self._mean}
 
     @classmethod
-    def rebuild(cls, description: dict[str, Any], tensors: Tensors, *, engine: str = "auto") -> Network:
+    def rebuild(
+        cls, description: dict[str, Any], tensors: Tensors, *, engine: str = "auto", n_jobs: int | None = None
+    ) -> Network:
         """Rebuild a network from :meth:`describe` and :meth:`tensors`.
 
         Raises:
@@ -328,6 +347,7 @@ class Network:
             seed=int(description["seed"]),
             dtype=str(description["dtype"]),
             engine=engine,
+            n_jobs=n_jobs,
         )
         network.step = int(description["step"])
         tensors = dict(tensors)
@@ -344,7 +364,8 @@ class Network:
         _require_dtype(dtype or self.dtype.name)
         tensors = {k: v.astype(dtype or v.dtype) for k, v in self.tensors().items()}
         engine = self._asked_engine if dtype in (None, self.dtype.name) else "auto"
-        return Network.rebuild({**self.describe(), "dtype": dtype or self.dtype.name}, tensors, engine=engine)
+        description = {**self.describe(), "dtype": dtype or self.dtype.name}
+        return Network.rebuild(description, tensors, engine=engine, n_jobs=self.n_jobs)
 
     def centre_on(self, images: Array, rows: Array | None = None) -> None:
         """Set :attr:`input_mean` from images, or some rows of them, if its kind was asked for and it is not known."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from harness import awkward
 from native_nets import LOSSES, NETS, RNG, SETS, build, samples, set_isa
 from rounding import assert_within_rounding
+from threadpoolctl import threadpool_limits
 
 from pellucid import Network
 from pellucid.layers import AvgPool2d, Conv2d, Flatten, LeakyReLU, Linear, MaxPool2d, ReLU, Tanh
@@ -17,9 +19,10 @@ pytest.importorskip("pellucid._native", reason="installed without a C++ compiler
 
 
 @pytest.fixture(autouse=True)
-def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+def _one_thread() -> Iterator[None]:
     # Tiny nets on two threads spend their time waiting; test_native_repeat.py has the same bits for any number of them.
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    with threadpool_limits(1, "openmp"):
+        yield
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -32,10 +35,9 @@ def test_loss_outputs_and_gradients_of_every_layer(name: str, loss: str) -> None
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("n", [1, 15, 16, 17, 31, 33, 128])
-def test_batches_around_a_block_of_16(n: int, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", str(threads))
+def test_batches_around_a_block_of_16(n: int, threads: int) -> None:
     layers = [Conv2d(5, 3), ReLU(), MaxPool2d(2), Conv2d(7, 3, padding=1), Tanh(), AvgPool2d(2), Flatten(), Linear(4)]
-    network = build(layers, (2, 10, 13))
+    network = build(layers, (2, 10, 13), n_jobs=threads)
     assert_within_rounding(network, *samples(network, n))
 
 

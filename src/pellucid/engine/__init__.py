@@ -60,3 +60,12 @@ def instruction_set() -> str | None:
     except ImportError:
         return None
     return found()
+
+
+def uses_threads() -> bool:
+    """Tell whether the compiled part was built with OpenMP; without it, it runs on one thread."""
+    try:
+        from pellucid._native import openmp
+    except ImportError:
+        return False
+    return openmp

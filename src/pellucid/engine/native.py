@@ -11,45 +11,13 @@ import numpy as np
 
 from pellucid.arrays import Array
 from pellucid.engine.program import Program
+from pellucid.engine.threads import forks, threads
 from pellucid.errors import ConfigError, EngineError
 from pellucid.graph import Graph
 from pellucid.losses import Loss
 
 #: instruction sets, narrow to wide
 INSTRUCTION_SETS = ("baseline", "avx2", "avx512")
-
-#: how often this process, or a parent of it, has forked
-_forks = 0
-
-
-def _after_fork() -> None:
-    global _forks
-    _forks += 1
-
-
-if hasattr(os, "register_at_fork"):
-    # The threads of the parent do not exist in a forked child: OpenMP would wait for them for ever, and so would a
-    # runner that another thread had in use.
-    os.register_at_fork(after_in_child=_after_fork)
-
-
-def threads() -> int:
-    """Return how many threads to use: ``OMP_NUM_THREADS``, else the processors this process may run on.
-
-    Never more than four for each processor, because the system may refuse to start them, which OpenMP does not survive.
-
-    Raises:
-        ConfigError: ``OMP_NUM_THREADS`` is not a whole number of at least 1.
-    """
-    if _forks:
-        return 1
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    if asked:
-        if not asked.isdecimal() or int(asked) < 1:
-            raise ConfigError(f"OMP_NUM_THREADS must be a whole number of at least 1, got {asked!r}")
-        return min(int(asked), 4 * processors)
-    return processors
 
 
 def compiled_part() -> Any:
@@ -89,26 +57,33 @@ class NativeEngine:
         program = Program(graph, offsets)
         self._make = partial(program.runner, native, type(loss).__name__, parameters, self.isa)
         try:
-            self._current, self._made_after = self._make(), _forks
+            self._current, self._made_after = self._make(), forks()
         except ValueError as error:
             raise ConfigError(
                 f"PELLUCID_ISA={self.isa!r}: {error}; this one has {native.instruction_set()!r} and what is below it "
                 f"in {', '.join(INSTRUCTION_SETS)}"
             ) from error
+        #: threads to run on; see :func:`~pellucid.engine.threads.threads`
+        self.n_jobs: int | None = None
         self._classes = graph.output_shape[0]
         self._input_shape = graph.input_shape
 
     @property
     def _runner(self) -> Any:
-        if self._made_after != _forks:
-            self._current, self._made_after = self._make(), _forks
+        if self._made_after != forks():
+            self._current, self._made_after = self._make(), forks()
         return self._current
 
     def outputs(self, images: Array, params: Array, mean: Array | None) -> Array:
         """Return the last layer's outputs (N, K) for checked images, bytes or float32."""
         outputs = np.empty((len(images), self._classes), np.float32)
         self._runner.run(
-            _native_images(images), np.arange(len(images)), params, outputs, threads(), mean=self._per_pixel(mean)
+            _native_images(images),
+            np.arange(len(images)),
+            params,
+            outputs,
+            threads(self.n_jobs),
+            mean=self._per_pixel(mean),
         )
         return outputs
 
@@ -130,7 +105,7 @@ class NativeEngine:
             np.arange(len(images)),
             params,
             outputs,
-            threads(),
+            threads(self.n_jobs),
             mean=self._per_pixel(mean),
             target=np.ascontiguousarray(target, np.float32),
             weight=np.ascontiguousarray(weight, np.float32),
