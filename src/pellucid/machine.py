@@ -38,6 +38,15 @@ def processors_worth() -> int | None:
     return None
 
 
+def readable(count: float) -> str:
+    """Return a number of bytes in the unit that suits it."""
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB", "PiB"):
+        if count < 1024:
+            return f"{count:.4g} {unit}"
+        count /= 1024
+    return f"{count:.4g} EiB"
+
+
 def _lines(*names: str) -> Iterable[str]:
     for name in names:
         try:

@@ -12,6 +12,7 @@ from pellucid import inputs
 from pellucid.arrays import Array, Shape, Tensors
 from pellucid.description import from_json, to_json
 from pellucid.engine import lower, reference
+from pellucid.engine.room import require_room, require_room_for_parameters, sample_bytes
 from pellucid.engine.threads import check_n_jobs
 from pellucid.errors import ConfigError, DataError, ModelFileError, PellucidError
 from pellucid.graph import INPUT, Graph
@@ -52,6 +53,7 @@ class Network:
         ConfigError: a setting is out of range or contradicts another.
         ShapeError: a layer does not fit; the message shows the chain of shapes up to it.
         EngineError: the engine asked for cannot run here.
+        TooLargeError: the parameters, or a single sample on its way through, do not fit into memory.
 
     Example:
         >>> from pellucid import Network
@@ -84,6 +86,8 @@ class Network:
         self.regularization = tuple(regularization)
         #: number of training batches seen; random layers draw by seed and step
         self.step = 0
+        require_room_for_parameters(self.graph, self.dtype)
+        self._sample_bytes = sample_bytes(self.graph, self.dtype)
         params, self._state = self.graph.init_tensors(np.random.default_rng(seed), self.dtype)
         # One array with a view for every parameter: what the native engine reads, and names, are the same numbers.
         self._flat, self._params = flat_views(params, self.dtype)
@@ -174,6 +178,7 @@ class Network:
         Raises:
             DataError: no samples, NaN or infinity, or numbers that are not real.
             ShapeError: samples of the wrong shape.
+            TooLargeError: there is no memory for ``batch_size`` samples at once.
         """
         return self._infer(self.check_images(x), batch_size)
 
@@ -232,6 +237,7 @@ class Network:
                 self._pixels(images), target, weight, self._flat, self._mean
             )
         else:
+            self._require_room(len(images))
             x, seed = self.prepare(images), (self.seed, self.step)
             run = reference.forward(self.graph, self._params, self._state, x, training=True, seed=seed)
             outputs = run.values[self.graph.nodes[-1].name]
@@ -410,7 +416,11 @@ class Network:
     def _outputs(self, images: Array) -> Array:
         if self._native is not None:
             return self._native.outputs(self._pixels(images), self._flat, self._mean)
+        self._require_room(len(images))
         return reference.infer(self.graph, self._params, self._state, self.prepare(images))
+
+    def _require_room(self, samples: int) -> None:
+        require_room(samples * self._sample_bytes, f"a batch of {samples:,} samples", "use a smaller batch_size")
 
     def _pixels(self, images: Array) -> Array:
         """Return checked images as the native engine takes them: bytes, or float32 that has been looked through."""

@@ -11,11 +11,14 @@ import numpy as np
 
 from pellucid.arrays import Array
 from pellucid.engine.program import Program
+from pellucid.engine.room import largest_output, require_room
 from pellucid.engine.threads import forks, threads
-from pellucid.errors import ConfigError, EngineError
+from pellucid.errors import ConfigError, EngineError, TooLargeError
 from pellucid.graph import Graph
 from pellucid.losses import Loss
 
+#: samples of a block
+LANES = 16
 #: instruction sets, narrow to wide
 INSTRUCTION_SETS = ("baseline", "avx2", "avx512")
 
@@ -47,6 +50,7 @@ class NativeEngine:
     Raises:
         EngineError: no compiled part, or a layer or loss that it does not have.
         ConfigError: ``PELLUCID_ISA`` names an instruction set that this processor lacks.
+        TooLargeError: a block of 16 samples does not fit into memory.
     """
 
     def __init__(self, graph: Graph, loss: Loss, offsets: dict[str, int], parameters: int) -> None:
@@ -55,6 +59,12 @@ class NativeEngine:
             raise EngineError(f"the native engine does not know the loss {loss!r}; use engine='reference'")
         self.isa = os.environ.get("PELLUCID_ISA") or native.instruction_set()
         program = Program(graph, offsets)
+        require_room(
+            program.arena_bytes,
+            "16 samples at once, as the native engine takes them,",
+            f"{largest_output(graph)}: make it smaller, or use engine='reference', with a batch_size below 16",
+        )
+        self._arena_bytes, self._parameters = program.arena_bytes, parameters
         self._make = partial(program.runner, native, type(loss).__name__, parameters, self.isa)
         try:
             self._current, self._made_after = self._make(), forks()
@@ -75,9 +85,14 @@ class NativeEngine:
         return self._current
 
     def outputs(self, images: Array, params: Array, mean: Array | None) -> Array:
-        """Return the last layer's outputs (N, K) for checked images, bytes or float32."""
+        """Return the last layer's outputs (N, K) for checked images, bytes or float32.
+
+        Raises:
+            TooLargeError: there is no memory for so many samples at once.
+        """
+        self._require_room(len(images), gradients=False)
         outputs = np.empty((len(images), self._classes), np.float32)
-        self._runner.run(
+        self._run(
             _native_images(images),
             np.arange(len(images)),
             params,
@@ -98,9 +113,13 @@ class NativeEngine:
             weight: (N,), already divided by their sum if the loss is a mean.
             params: flat.
             mean: taken off each image; None for none.
+
+        Raises:
+            TooLargeError: there is no memory for so many samples at once.
         """
+        self._require_room(len(images), gradients=True)
         outputs, gradient = np.empty((len(images), self._classes), np.float32), np.empty_like(params)
-        value = self._runner.run(
+        value = self._run(
             _native_images(images),
             np.arange(len(images)),
             params,
@@ -112,6 +131,22 @@ class NativeEngine:
             gradients=gradient,
         )
         return value, gradient, outputs
+
+    def _require_room(self, samples: int, *, gradients: bool) -> None:
+        """Count what the compiled part will ask for: memory of blocks in progress, gradients of every block."""
+        blocks = -(-samples // LANES)
+        need = 4 * samples * self._classes + min(blocks, threads(self.n_jobs)) * self._arena_bytes
+        if gradients:
+            need += 4 * blocks * self._parameters
+        require_room(need, f"a batch of {samples:,} samples", "use a smaller batch_size")
+
+    def _run(self, images: Array, *arrays: Any, **options: Any) -> float:
+        try:
+            return self._runner.run(images, *arrays, **options)
+        except MemoryError as error:
+            raise TooLargeError(
+                f"there is no memory left for a batch of {len(images):,} samples; use a smaller batch_size"
+            ) from error
 
     def _per_pixel(self, mean: Array | None) -> Array | None:
         return None if mean is None else np.ascontiguousarray(np.broadcast_to(mean, self._input_shape))
