@@ -142,6 +142,15 @@ void make(Runner* self, const nb::list& slot_rows, const nb::list& steps, int in
                       parameters, packed, engine);
 }
 
+// NumPy hands out arrays whose numbers straddle the boundaries of their type; C++ must not read them as such.
+template <typename... Arrays>
+bool all_aligned(const Arrays&... arrays) {
+    const auto fits = [](const auto& array) {
+        return array.size() == 0 || reinterpret_cast<std::uintptr_t>(array.data()) % array.itemsize() == 0;
+    };
+    return (fits(arrays) && ...);
+}
+
 double run(Runner& self, const nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>& images, const Rows& rows,
            const Floats& params, const Output& outputs, int threads, const std::optional<Floats>& mean,
            const std::optional<Floats>& target, const std::optional<Floats>& weight,
@@ -163,6 +172,10 @@ double run(Runner& self, const nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu
     require(!gradients || gradients->size() == params.size(), "gradients must be as many as parameters");
     require(!target || target->size() == images.shape(0) * classes, "targets must be (N, classes)");
     require(!target || (weight && weight->size() == count), "weights must be (count,)");
+    require(all_aligned(images, rows, params, outputs) && (!mean || all_aligned(*mean)) &&
+                (!target || all_aligned(*target)) && (!weight || all_aligned(*weight)) &&
+                (!gradients || all_aligned(*gradients)),
+            "an array is not aligned to its numbers");
     for (std::size_t i = 0; i < count; ++i) {
         require(rows(i) >= 0 && static_cast<std::size_t>(rows(i)) < images.shape(0), "a row number is out of range");
     }

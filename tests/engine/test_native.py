@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from harness import awkward
 from native_nets import LOSSES, NETS, RNG, SETS, build, samples, set_isa
 from rounding import assert_within_rounding
 from threadpoolctl import threadpool_limits
@@ -93,34 +92,6 @@ def test_outputs_large_and_small(scale: float, loss: str) -> None:
 def test_penalties() -> None:
     network = build([Conv2d(4, 3), ReLU(), Flatten(), Linear(3)], (2, 5, 6), regularization=[L2(0.1), L1(0.03)])
     assert_within_rounding(network, *samples(network, 17))
-
-
-@pytest.mark.parametrize("kind", [np.uint8, np.float32])
-def test_arrays_of_every_layout_give_the_same_bits(kind: type, tmp_path: Any) -> None:
-    network = build([Conv2d(4, 3), ReLU(), Flatten(), Linear(3)], (2, 5, 6))
-    x = RNG(8).integers(0, 200, (18, 2, 5, 6)).astype(kind)
-    y = RNG(8).integers(0, 3, 18)
-    assert_within_rounding(network, x, y)
-    on_disk = np.memmap(tmp_path / "x", kind, "w+", shape=x.shape)
-    on_disk[...] = x
-    mapped = np.memmap(tmp_path / "x", kind, "r", shape=x.shape)
-    turned = np.ascontiguousarray(x[::-1, :, ::-1, ::-1])[::-1, :, ::-1, ::-1]
-    strided = np.repeat(np.repeat(x, 2, axis=0), 3, axis=3)[::2, :, :, ::3]
-    swapped = x.astype(x.dtype.newbyteorder(">"))
-    views = {
-        "mapped": mapped,
-        "turned": turned,
-        "strided": strided,
-        "fortran": np.asfortranarray(x),
-        "swapped": swapped,
-    }
-    if kind == np.float32:
-        views["awkward"] = awkward(x)
-    for name, view in views.items():
-        np.testing.assert_array_equal(view, x)
-        np.testing.assert_array_equal(network.forward(view), network.forward(x), err_msg=name)
-        for key, gradient in network.loss_and_gradients(view, y)[1].items():
-            np.testing.assert_array_equal(gradient, network.loss_and_gradients(x, y)[1][key], err_msg=name)
 
 
 def test_evaluate_is_that_of_the_reference() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from harness import misaligned
 from native_nets import build
 
 from pellucid.layers import Linear
@@ -88,6 +89,13 @@ def test_called_right() -> None:
 def test_called_wrong_it_raises(changed: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         runner().run(**arguments(**changed))
+
+
+@pytest.mark.parametrize("name", ["images", "rows", "params", "outputs", "mean", "target", "weight", "gradients"])
+def test_an_array_between_the_boundaries_of_its_numbers_is_refused(name: str) -> None:
+    given = arguments(mean=np.zeros(4, np.float32))
+    with pytest.raises(ValueError, match="an array is not aligned to its numbers"):
+        runner().run(**{**given, name: misaligned(given[name])})
 
 
 def test_a_program_that_is_none_is_refused() -> None:

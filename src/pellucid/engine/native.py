@@ -126,8 +126,8 @@ class NativeEngine:
             outputs,
             threads(self.n_jobs),
             mean=self._per_pixel(mean),
-            target=np.ascontiguousarray(target, np.float32),
-            weight=np.ascontiguousarray(weight, np.float32),
+            target=_native(target, np.float32),
+            weight=_native(weight, np.float32),
             gradients=gradient,
         )
         return value, gradient, outputs
@@ -153,4 +153,9 @@ class NativeEngine:
 
 
 def _native_images(images: Array) -> Array:
-    return np.ascontiguousarray(images, None if images.dtype == np.uint8 else np.float32)
+    return _native(images, np.uint8 if images.dtype == np.uint8 else np.float32)
+
+
+def _native(array: Array, dtype: type[np.generic]) -> Array:
+    """Return the array as the compiled part takes it: one row behind the other, every number on its own boundary."""
+    return np.require(array, dtype, ("C", "A"))
