@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CXX_FILES := $(wildcard native/*.?pp native/*/*.?pp)
 NATIVE := CMakeLists.txt $(filter-out native/tests/%,$(CXX_FILES))
 
-.PHONY: train test lint types contracts sanitize peers bench check fallback format clean
+.PHONY: train test lint types contracts sanitize coverage arm isa peers bench check fallback format clean
 
 train: $(VENV)/.run
 	$(BIN)/pellucid train
@@ -28,8 +28,26 @@ contracts: $(VENV)/.dev
 
 # The engine without Python, against naive loops, under GCC's sanitizers.
 sanitize:
-	$(MAKE) -C native/tests -j $(shell nproc) SANITIZER=address
-	$(MAKE) -C native/tests -j $(shell nproc) SANITIZER=thread
+	$(MAKE) -C native/tests -j $(shell nproc) MODE=address
+	$(MAKE) -C native/tests -j $(shell nproc) MODE=thread
+
+# Which lines of the engine its own tests reach.
+coverage: $(VENV)/.dev
+	rm -f build/native-tests/coverage-*/*.gcda
+	$(MAKE) -C native/tests -j $(shell nproc) MODE=coverage
+	cd native/tests && ../../$(BIN)/gcovr --root .. --object-directory . --exclude $(CURDIR)/native/tests/ --merge-lines \
+		../../build/native-tests/coverage-*
+
+# The same tests on an emulated ARM processor; needs a cross compiler and QEMU (see CONTRIBUTING.md).
+arm:
+	$(MAKE) -C native/tests -j $(shell nproc) MODE=plain ARCH=aarch64 CXX=aarch64-linux-gnu-g++ \
+		RUN="qemu-aarch64-static -L /usr/aarch64-linux-gnu"
+
+# The engine's tests in Python on each narrower instruction set; test_native_exact.py takes all of them in turn by itself.
+isa: $(VENV)/.test
+	for isa in baseline avx2; do \
+		PELLUCID_ISA=$$isa $(BIN)/pytest -q -n auto tests/engine --ignore tests/engine/test_native_exact.py || exit 1; \
+	done
 
 # PyTorch is a peer to compare with, never a dependency.
 peers: $(VENV)/.peers

@@ -25,6 +25,9 @@ void Runner::run(Batch& batch) {
     const std::size_t blocks = static_cast<std::size_t>((batch.count + kLanes - 1) / kLanes);
     // With fewer blocks than threads, all threads share the first arena.
     const std::size_t threads = static_cast<std::size_t>(batch.threads), needed = blocks < threads ? 1 : threads;
+    // Room for both first: were there none for the second after the first had grown, they would no longer agree.
+    arenas_.reserve(needed);
+    arena_pointers_.reserve(needed);
     while (arenas_.size() < needed) {
         const std::size_t bytes = static_cast<std::size_t>(program_.arena) * sizeof(lanes);
         std::unique_ptr<void, Free> memory(std::aligned_alloc(sizeof(lanes), bytes));

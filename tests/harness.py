@@ -20,6 +20,14 @@ def awkward(x: np.ndarray) -> np.ndarray:
     return view
 
 
+def misaligned(x: np.ndarray) -> np.ndarray:
+    """Return ``x`` in memory that begins a byte beyond a boundary."""
+    view = np.empty(x.nbytes + 1, np.uint8)[1:].view(x.dtype).reshape(x.shape)
+    view[...] = x
+    assert x.itemsize == 1 or not view.flags.aligned
+    return view
+
+
 def random_shape(rng: np.random.Generator) -> tuple[int, ...]:
     """Return the shape of a small vector (K,), or of small maps (C, H, W)."""
     return tuple(int(n) for n in rng.integers(1, 6, rng.choice([1, 3])))

@@ -12,6 +12,10 @@
 #include "bindings/bindings.hpp"
 #include "runner.hpp"
 
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
+
 namespace nb = nanobind;
 using namespace nb::literals;
 
@@ -54,11 +58,17 @@ Runner::Plan plan(const nb::dict& d) {
     return plan;
 }
 
+constexpr std::ptrdiff_t kMostNumbers = 1 << 30;                // of anything that the kernels count in an int
+constexpr std::ptrdiff_t kMostInAll = std::ptrdiff_t{1} << 35;  // floats or lanes of a network: bytes fit a size_t
+
+bool countable(std::ptrdiff_t number) { return number >= 0 && number <= kMostNumbers; }
+
 std::vector<pellucid::Slot> slots(const nb::list& rows) {
     std::vector<pellucid::Slot> found;
     for (const nb::handle row : rows) {
         const auto v = nb::cast<std::vector<std::ptrdiff_t>>(row);
         require(v.size() == 6, "a slot is (channels, height, width, border, value, delta)");
+        for (std::size_t i = 0; i < 4; ++i) require(countable(v[i]), "a slot's size is out of range");
         found.push_back({static_cast<int>(v[0]), static_cast<int>(v[1]), static_cast<int>(v[2]), static_cast<int>(v[3]),
                          v[4], v[5]});
     }
@@ -74,9 +84,15 @@ void check_program(const std::vector<pellucid::Slot>& all, const std::vector<Run
                    int output, int loss, std::ptrdiff_t arena, std::ptrdiff_t parameters, std::ptrdiff_t packed) {
     const int count = static_cast<int>(all.size());
     const auto known = [count](int slot) { return slot >= 0 && slot < count; };
+    for (const std::ptrdiff_t total : {arena, parameters, packed}) {
+        require(total >= 0 && total <= kMostInAll, "a network's size is out of range");
+    }
     require(known(input) && known(output) && loss >= 0 && loss <= 2, "input, output or loss is out of range");
     for (const pellucid::Slot& slot : all) {
         require(slot.channels >= 1 && slot.height >= 1 && slot.width >= 1 && slot.border >= 0, "a slot has no size");
+        const std::ptrdiff_t pitch = slot.width + std::ptrdiff_t{2} * slot.border;
+        require(countable(slot.height * pitch) && countable(slot.channels * (slot.height * pitch)),
+                "a slot is larger than the kernels can count");
         const std::ptrdiff_t size = slot.channels * slot.plane();
         require(fits(slot.value, size, arena) && fits(slot.delta, size, arena), "a slot lies outside the arena");
     }
@@ -90,13 +106,18 @@ void check_program(const std::vector<pellucid::Slot>& all, const std::vector<Run
         const std::ptrdiff_t pixels = static_cast<std::ptrdiff_t>(out.height) * out.width;
         for (const pellucid::Axis& axis : {step.rows, step.columns}) {
             require(axis.kernel >= 1 && axis.stride >= 1 && axis.dilation >= 1, "a window has no size");
+            require(
+                countable(axis.kernel) && countable(axis.stride) && countable(axis.dilation) && countable(axis.before),
+                "a window's numbers are out of range");
         }
         if (step.op == pellucid::Op::kConv) {
             require(step.rows.kernel <= 64 && step.columns.kernel <= 64, "a kernel is too large");
             require(step.groups >= 1 && in.channels % step.groups == 0 && out.channels % step.groups == 0,
                     "channels do not divide into groups");
-            const std::ptrdiff_t weights = static_cast<std::ptrdiff_t>(in.channels / step.groups) * out.channels *
-                                           step.rows.kernel * step.columns.kernel;
+            const std::ptrdiff_t pairs = static_cast<std::ptrdiff_t>(in.channels / step.groups) * out.channels;
+            require(countable(pairs), "a layer has more weights than the kernels can count");
+            const std::ptrdiff_t weights = pairs * step.rows.kernel * step.columns.kernel;
+            require(countable(weights), "a layer has more weights than the kernels can count");
             require(fits(step.weight, weights, parameters), "weights lie outside the parameters");
             require(step.bias < 0 || fits(step.bias, out.channels, parameters), "a bias lies outside the parameters");
             require(fits(step.packed, step.needs_dx ? 2 * weights : weights, packed), "packed weights have no room");
@@ -122,13 +143,23 @@ void make(Runner* self, const nb::list& slot_rows, const nb::list& steps, int in
                       parameters, packed, engine);
 }
 
+// NumPy hands out arrays whose numbers straddle the boundaries of their type; C++ must not read them as such.
+template <typename... Arrays>
+bool all_aligned(const Arrays&... arrays) {
+    const auto fits = [](const auto& array) {
+        return array.size() == 0 || reinterpret_cast<std::uintptr_t>(array.data()) % array.itemsize() == 0;
+    };
+    return (fits(arrays) && ...);
+}
+
 double run(Runner& self, const nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>& images, const Rows& rows,
            const Floats& params, const Output& outputs, int threads, const std::optional<Floats>& mean,
            const std::optional<Floats>& target, const std::optional<Floats>& weight,
            const std::optional<Output>& gradients) {
     const pellucid::Program& program = self.program();
     const pellucid::Slot &in = program.slots[program.input], &out = program.slots[program.output];
-    const std::size_t sample = static_cast<std::size_t>(in.channels) * static_cast<std::size_t>(in.height * in.width);
+    const std::size_t sample = static_cast<std::size_t>(in.channels) * static_cast<std::size_t>(in.height) *
+                               static_cast<std::size_t>(in.width);
     const std::size_t count = rows.shape(0), classes = static_cast<std::size_t>(out.channels);
     const bool bytes = images.dtype() == nb::dtype<std::uint8_t>();
     require(bytes || images.dtype() == nb::dtype<float>(), "images must be uint8 or float32");
@@ -136,11 +167,16 @@ double run(Runner& self, const nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu
     require(params.size() == static_cast<std::size_t>(program.parameters), "wrong number of parameters");
     require(outputs.size() == count * classes, "outputs must be (count, classes)");
     require(threads >= 1 && count >= 1, "threads and count must be at least 1");
+    require(count <= static_cast<std::size_t>(kMostNumbers), "too many samples for one batch");
     require(!mean || mean->size() == sample, "the mean does not fit the network's input");
     require(!gradients || (target && weight), "gradients need targets and weights");
     require(!gradients || gradients->size() == params.size(), "gradients must be as many as parameters");
     require(!target || target->size() == images.shape(0) * classes, "targets must be (N, classes)");
     require(!target || (weight && weight->size() == count), "weights must be (count,)");
+    require(all_aligned(images, rows, params, outputs) && (!mean || all_aligned(*mean)) &&
+                (!target || all_aligned(*target)) && (!weight || all_aligned(*weight)) &&
+                (!gradients || all_aligned(*gradients)),
+            "an array is not aligned to its numbers");
     for (std::size_t i = 0; i < count; ++i) {
         require(rows(i) >= 0 && static_cast<std::size_t>(rows(i)) < images.shape(0), "a row number is out of range");
     }
@@ -162,6 +198,16 @@ double run(Runner& self, const nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu
     return batch.loss;
 }
 
+#if defined(_OPENMP)
+constexpr bool kOpenMP = true;
+nb::tuple openmp_threads() {
+    return nb::make_tuple(omp_get_max_threads(), omp_get_num_procs(), omp_get_thread_limit());
+}
+#else
+constexpr bool kOpenMP = false;
+nb::tuple openmp_threads() { return nb::make_tuple(1, 1, 1); }
+#endif
+
 }  // namespace
 
 NB_MODULE(_native, module) {
@@ -170,6 +216,11 @@ NB_MODULE(_native, module) {
     module.def("instruction_set", &pellucid::instruction_set,
                "The widest instruction set of this processor that the engine knows: 'avx512', 'avx2', 'neon' or "
                "'baseline'.");
+    module.attr("openmp") = kOpenMP;
+    module.def(
+        "openmp_threads", &openmp_threads,
+        "What OpenMP says here and now: the threads it would use, the processors there are, and the most threads "
+        "it may use; all 1 without it.");
     nb::class_<Runner>(module, "Runner", "A network's program with the memory it runs in.")
         .def("__init__", &make, "slots"_a, "steps"_a, "input"_a, "output"_a, "loss"_a, "arena"_a, "parameters"_a,
              "packed"_a, "isa"_a)

@@ -18,23 +18,11 @@ namespace {
 
 #include "kernels/activation.hpp"
 #include "kernels/conv.hpp"
+#include "kernels/denormals.hpp"
 #include "kernels/loss.hpp"
 #include "kernels/pack.hpp"
 #include "kernels/pooling.hpp"
 #include "kernels/update.hpp"
-
-// Denormal numbers slow the arithmetic down a hundred times and carry nothing: flushed to zero here, and the caller's
-// setting put back.
-class FlushDenormals {
-  public:
-#if defined(__SSE__)
-    FlushDenormals() : before_(_mm_getcsr()) { _mm_setcsr(before_ | 0x8040u); }
-    ~FlushDenormals() { _mm_setcsr(before_); }
-
-  private:
-    unsigned before_;
-#endif
-};
 
 // All threads of a split block wait here for each other; a thread with a block of its own waits for nobody.
 void wait_for_others([[maybe_unused]] Part part) {

@@ -14,6 +14,7 @@ int main() {
     test_activation();
     test_loss();
     test_networks();
+    test_denormals();
     test_threads();
     test_update();
     return close_checks();

@@ -1,5 +1,6 @@
 #include "naive.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 namespace pellucid {
@@ -138,24 +139,24 @@ Values backward(const Runner::Plan& plan, const Slot& in, const Slot& out, const
 }
 
 // Returns ℓ and fills δ = ∂ℓ/∂a.
+// ln(1 + eˣ) without overflow: a network that is drawn may well be sure of itself.
+double softplus(double x) { return std::fmax(x, 0.0) + std::log1p(std::exp(-std::fabs(x))); }
+
 double loss_of(Loss kind, const Values& a, const float* y, Values& delta) {
+    const double largest = *std::max_element(a.begin(), a.end());
     double loss = 0.0, sum = 0.0;
-    for (const double x : a) sum += std::exp(x);
+    for (const double x : a) sum += std::exp(x - largest);
     delta.resize(a.size());
     for (std::size_t k = 0; k < a.size(); ++k) {
         switch (kind) {
-            case Loss::kCrossEntropy: {
-                const double p = std::exp(a[k]) / sum;
-                loss -= y[k] * std::log(p);
-                delta[k] = p - y[k];
+            case Loss::kCrossEntropy:
+                loss += y[k] * (largest + std::log(sum) - a[k]);
+                delta[k] = std::exp(a[k] - largest) / sum - y[k];
                 break;
-            }
-            case Loss::kLogLoss: {
-                const double p = 1.0 / (1.0 + std::exp(-a[k]));
-                loss -= y[k] * std::log(p) + (1.0 - y[k]) * std::log(1.0 - p);
-                delta[k] = p - y[k];
+            case Loss::kLogLoss:
+                loss += y[k] * softplus(-a[k]) + (1.0 - y[k]) * softplus(a[k]);
+                delta[k] = 1.0 / (1.0 + std::exp(-a[k])) - y[k];
                 break;
-            }
             case Loss::kSquaredError:
                 loss += 0.5 * (a[k] - y[k]) * (a[k] - y[k]);
                 delta[k] = a[k] - y[k];

@@ -1,5 +1,4 @@
 #include <cstring>
-#include <limits>
 
 #include "check.hpp"
 #include "guarded.hpp"
@@ -73,8 +72,12 @@ Net drawn(Random& random) {
             case 1:
                 net.avg_pool(window, random.integer(0, 1) == 1);
                 break;
-            default:
-                net.conv(random.integer(1, 7), window, 1, random.integer(0, 1) == 1, random.integer(0, 1) == 1);
+            default: {
+                // One statement each: compilers differ in the order in which they work out arguments.
+                const bool bias = random.integer(0, 1) == 1, flip = random.integer(0, 1) == 1;
+                const int filters = random.integer(1, 7);
+                net.conv(filters, window, 1, flip, bias);
+            }
         }
         activate();
     }
@@ -123,20 +126,6 @@ void test_runner() {
     }
 }
 
-// The engine flushes denormal numbers; the caller's arithmetic keeps them.
-void test_denormals() {
-    Random random(17);
-    const Net net = nguyen();
-    const Data data = real_numbers(net, 2, random);
-    for (const Engine* engine : engines()) {
-        Result result;
-        Batch batch = make_batch(net, data, 1, Task::kLearn, result);
-        make_runner(net, *engine).run(batch);
-        const volatile float tiny = std::numeric_limits<float>::min();
-        check(tiny * 0.5f > 0.0f, std::string("the caller keeps its denormals, ") + engine->name);
-    }
-}
-
 void test_instruction_sets() {
     check(find_engine("mmx") == nullptr && find_engine("") == nullptr, "no engine of an unknown name");
     const Engine* widest = find_engine(instruction_set());
@@ -150,7 +139,6 @@ void test_networks() {
     test_bytes();
     test_drawn();
     test_runner();
-    test_denormals();
     test_instruction_sets();
 }
 

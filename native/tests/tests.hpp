@@ -8,6 +8,7 @@ void test_pooling();
 void test_activation();
 void test_loss();
 void test_networks();
+void test_denormals();
 void test_threads();
 void test_update();
 

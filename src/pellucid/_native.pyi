@@ -4,7 +4,10 @@ from pellucid.arrays import Array
 
 __version__: str
 
+openmp: bool
+
 def instruction_set() -> str: ...
+def openmp_threads() -> tuple[int, int, int]: ...
 
 class Runner:
     def __init__(

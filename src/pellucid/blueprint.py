@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pellucid.arrays import Tensors
 from pellucid.description import from_json, to_json
+from pellucid.engine.threads import check_n_jobs
 from pellucid.errors import ModelFileError, PellucidError
 from pellucid.graph import INPUT, Graph
 from pellucid.interop import model_file
@@ -44,7 +45,9 @@ def tensors(network: Network) -> Tensors:
     return own if network.input_mean is None else {**own, _MEAN: network.input_mean}
 
 
-def rebuild(cls: type[AnyNetwork], description: dict[str, Any], arrays: Tensors, engine: str) -> AnyNetwork:
+def rebuild(
+    cls: type[AnyNetwork], description: dict[str, Any], arrays: Tensors, engine: str, n_jobs: int | None
+) -> AnyNetwork:
     """Return the network of a description, with copies of the arrays.
 
     Raises:
@@ -60,6 +63,7 @@ def rebuild(cls: type[AnyNetwork], description: dict[str, Any], arrays: Tensors,
         seed=int(description["seed"]),
         dtype=str(description["dtype"]),
         engine=engine,
+        n_jobs=n_jobs,
         input_mean=arrays.pop(_MEAN, description["input_mean"]),
     )
     network.step = int(description["step"])
@@ -72,11 +76,12 @@ def save(network: Network, path: Path) -> None:
     model_file.write(path, describe(network), tensors(network))
 
 
-def load(cls: type[AnyNetwork], path: Path, engine: str) -> AnyNetwork:
+def load(cls: type[AnyNetwork], path: Path, engine: str, n_jobs: int | None) -> AnyNetwork:
     """Read a model file; see :meth:`Network.load`."""
+    check_n_jobs(n_jobs)
     description, arrays = model_file.read(path)
     try:
-        return rebuild(cls, description, arrays, engine)
+        return rebuild(cls, description, arrays, engine, n_jobs)
     except (PellucidError, ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as error:
         reason = error if isinstance(error, PellucidError) else f"{type(error).__name__}: {error}"
         raise ModelFileError(f"{path}: {reason}") from error

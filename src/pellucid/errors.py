@@ -38,5 +38,9 @@ class EngineError(PellucidError, RuntimeError):
     """The engine asked for cannot run this network here."""
 
 
+class TooLargeError(PellucidError, MemoryError):
+    """A network or a batch needs more memory than there is; nothing of it has been allocated."""
+
+
 class MissingExtraError(PellucidError, ImportError):
     """An optional dependency is not installed; the message gives the ``pip install`` line."""

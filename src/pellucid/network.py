@@ -11,6 +11,8 @@ import numpy as np
 from pellucid import blueprint, inputs
 from pellucid.arrays import Array, Shape, Tensors
 from pellucid.engine import lower, reference
+from pellucid.engine.room import require_room, require_room_for_parameters, sample_bytes
+from pellucid.engine.threads import check_n_jobs
 from pellucid.errors import ConfigError, DataError
 from pellucid.graph import INPUT, Graph
 from pellucid.layers.base import Layer, Symbol
@@ -42,11 +44,14 @@ class Network:
             pixel; or ``"channel"`` or ``"pixel"`` to take it from the training data at the first :meth:`fit`
             (Epelbaum, "Input layer", μ_f and μ_fjk). Not for regression.
         regularization: penalties such as ``L2(1e-4)``, added to the loss.
+        n_jobs: threads of the native engine: a number, -1 for one on every processor, -2 for one less, and so on; None
+            for OpenMP's setting (``OMP_NUM_THREADS``, threadpoolctl). The results do not depend on it.
 
     Raises:
         ConfigError: a setting is out of range or contradicts another.
         ShapeError: a layer does not fit; the message shows the chain of shapes up to it.
         EngineError: the engine asked for cannot run here.
+        TooLargeError: the parameters, or a single sample on its way through, do not fit into memory.
 
     Example:
         >>> from pellucid import Network
@@ -67,6 +72,7 @@ class Network:
         engine: str = "auto",
         input_mean: str | Any | None = None,
         regularization: Sequence[Penalty] = (),
+        n_jobs: int | None = None,
     ) -> None:
         _require_dtype(dtype)
         if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:  # pyright: ignore
@@ -78,6 +84,8 @@ class Network:
         self.regularization = tuple(regularization)
         #: number of training batches seen; random layers draw by seed and step
         self.step = 0
+        require_room_for_parameters(self.graph, self.dtype)
+        self._sample_bytes = sample_bytes(self.graph, self.dtype)
         params, self._state = self.graph.init_tensors(np.random.default_rng(seed), self.dtype)
         # One array with a view for every parameter: what the native engine reads, and names, are the same numbers.
         self._flat, self._params = flat_views(params, self.dtype)
@@ -90,6 +98,7 @@ class Network:
         self._offsets = offsets(self._params)
         self._asked_engine = engine
         self._native = lower(engine, self.graph, self.loss, self.dtype, self._offsets, self._flat.size)
+        self.n_jobs = n_jobs
         self._mean: Array | None = None
         #: "channel" or "pixel" if the input mean is to be taken, or was taken, from the training data
         self.input_mean_from: str | None = None
@@ -110,6 +119,17 @@ class Network:
     def engine(self) -> str:
         """The engine that runs this network: ``"native"`` or ``"reference"``."""
         return "reference" if self._native is None else "native"
+
+    @property
+    def n_jobs(self) -> int | None:
+        """Threads of the native engine, -1 for one on every processor, None for OpenMP's setting; may be set."""
+        return self._n_jobs
+
+    @n_jobs.setter
+    def n_jobs(self, value: int | None) -> None:
+        self._n_jobs = check_n_jobs(value)
+        if self._native is not None:
+            self._native.n_jobs = self._n_jobs
 
     @property
     def parameters(self) -> TensorTable:
@@ -158,6 +178,7 @@ class Network:
         Raises:
             DataError: no samples, NaN or infinity, or numbers that are not real.
             ShapeError: samples of the wrong shape.
+            TooLargeError: there is no memory for ``batch_size`` samples at once.
         """
         return self._infer(self.check_images(x), batch_size)
 
@@ -216,6 +237,7 @@ class Network:
                 self._pixels(images), target, weight, self._flat, self._mean
             )
         else:
+            self._require_room(len(images))
             x, seed = self.prepare(images), (self.seed, self.step)
             run = reference.forward(self.graph, self._params, self._state, x, training=True, seed=seed)
             outputs = run.values[self.graph.nodes[-1].name]
@@ -301,14 +323,14 @@ class Network:
         blueprint.save(self, Path(path))
 
     @classmethod
-    def load(cls, path: str | Path, *, engine: str = "auto") -> Network:
-        """Read a model file written by :meth:`save`.
+    def load(cls, path: str | Path, *, engine: str = "auto", n_jobs: int | None = None) -> Network:
+        """Read a model file written by :meth:`save`; ``engine`` and ``n_jobs``, as for a new network, are not in it.
 
         Raises:
             ModelFileError: the file is missing, cut, damaged, of an unknown format, names unknown layers, or its
                 tensors are not those of the network it describes.
         """
-        return blueprint.load(cls, Path(path), engine)
+        return blueprint.load(cls, Path(path), engine, n_jobs)
 
     def describe(self) -> dict[str, Any]:
         """Return everything but the numbers, as plain JSON types."""
@@ -319,20 +341,23 @@ class Network:
         return blueprint.tensors(self)
 
     @classmethod
-    def rebuild(cls, description: dict[str, Any], tensors: Tensors, *, engine: str = "auto") -> Network:
+    def rebuild(
+        cls, description: dict[str, Any], tensors: Tensors, *, engine: str = "auto", n_jobs: int | None = None
+    ) -> Network:
         """Rebuild a network from :meth:`describe` and :meth:`tensors`.
 
         Raises:
             ModelFileError: an unknown format; missing, extra or misshapen tensors.
         """
-        return blueprint.rebuild(cls, description, tensors, engine)
+        return blueprint.rebuild(cls, description, tensors, engine, n_jobs)
 
     def copy(self, *, dtype: str | None = None) -> Network:
         """Return an independent network with the same weights, in another dtype if one is given."""
         _require_dtype(dtype or self.dtype.name)
         tensors = {k: v.astype(dtype or v.dtype) for k, v in self.tensors().items()}
         engine = self._asked_engine if dtype in (None, self.dtype.name) else "auto"
-        return Network.rebuild({**self.describe(), "dtype": dtype or self.dtype.name}, tensors, engine=engine)
+        description = {**self.describe(), "dtype": dtype or self.dtype.name}
+        return Network.rebuild(description, tensors, engine=engine, n_jobs=self.n_jobs)
 
     def centre_on(self, images: Array, rows: Array | None = None) -> None:
         """Set :attr:`input_mean` from images, or some rows of them, if its kind was asked for and it is not known."""
@@ -377,7 +402,11 @@ class Network:
     def _outputs(self, images: Array) -> Array:
         if self._native is not None:
             return self._native.outputs(self._pixels(images), self._flat, self._mean)
+        self._require_room(len(images))
         return reference.infer(self.graph, self._params, self._state, self.prepare(images))
+
+    def _require_room(self, samples: int) -> None:
+        require_room(samples * self._sample_bytes, f"a batch of {samples:,} samples", "use a smaller batch_size")
 
     def _pixels(self, images: Array) -> Array:
         """Return checked images as the native engine takes them, copied only if they are neither bytes nor float32."""

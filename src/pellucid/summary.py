@@ -14,6 +14,7 @@ import numpy as np
 
 from pellucid.arrays import Array, Shape
 from pellucid.graph import INPUT, Graph
+from pellucid.machine import readable
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -143,9 +144,9 @@ class Summary:
 
     def _notes(self) -> tuple[str, ...]:
         return (
-            f"parameters: {_size(self.parameter_bytes)}",
-            f"training, a sample: {_size(self.training_bytes_per_sample)} (input and all outputs, and a δ for each)",
-            f"inference, a sample: {_size(self.inference_bytes_per_sample)} (the most values alive at once)",
+            f"parameters: {readable(self.parameter_bytes)}",
+            f"training, a sample: {readable(self.training_bytes_per_sample)} (input and all outputs, and a δ for each)",
+            f"inference, a sample: {readable(self.inference_bytes_per_sample)} (the most values alive at once)",
         )
 
 
@@ -162,14 +163,6 @@ def _most_alive(graph: Graph) -> int:
             if not readers[source]:
                 del alive[source]
     return most
-
-
-def _size(count: float) -> str:
-    for unit in ("B", "KiB", "MiB"):
-        if count < 1024:
-            return f"{count:.4g} {unit}"
-        count /= 1024
-    return f"{count:.4g} GiB"
 
 
 def _html_row(tag: str, cells: tuple[str, ...]) -> str:

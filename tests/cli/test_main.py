@@ -14,7 +14,11 @@ def run(code):
 
 def test_version_says_what_was_compiled(cli, monkeypatch):
     monkeypatch.setattr("pellucid.engine.instruction_set", lambda: "avx2")
+    monkeypatch.setattr("pellucid.engine.uses_threads", lambda: True)
     assert cli("--version").stdout == f"pellucid {version('pellucid')} (compiled part: avx2)\n"
+    monkeypatch.setattr("pellucid.engine.uses_threads", lambda: False)
+    told = "(compiled part: avx2, without OpenMP: one thread)"
+    assert cli("--version").stdout == f"pellucid {version('pellucid')} {told}\n"
     monkeypatch.setattr("pellucid.engine.instruction_set", lambda: None)
     told = "(installed without a C++ compiler: reference engine only)"
     assert cli("--version").stdout == f"pellucid {version('pellucid')} {told}\n"

@@ -198,12 +198,16 @@ def test_without_matplotlib_there_is_a_note_and_no_picture(cli, tmp_path, monkey
     assert {path.name for path in tmp_path.iterdir()} == {"model.safetensors", "history.csv", "result.json"}
 
 
-def test_ctrl_c_still_writes_a_model(tmp_path):
-    command = [*PELLUCID, "train", "--epochs", "100000", "--limit", "200", "--run-dir", str(tmp_path)]
+@pytest.mark.parametrize(("model", "engine", "epoch"), [("digits", "reference", 2), ("grishin", "native", 20)])
+def test_ctrl_c_still_writes_a_model(model, engine, epoch, tmp_path):
+    if engine == "native":
+        pytest.importorskip("pellucid._native", reason="installed without a C++ compiler")
+    options = ["--model", model, "--engine", engine, "--epochs", "100000", "--limit", "200", "--run-dir", str(tmp_path)]
+    command = [*PELLUCID, "train", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         for line in process.stderr:
-            if line.startswith("epoch 2/"):
+            if line.startswith(f"epoch {epoch}/"):
                 break
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=60)
@@ -214,7 +218,7 @@ def test_ctrl_c_still_writes_a_model(tmp_path):
     told = json.loads((tmp_path / "result.json").read_text())
     assert told["interrupted"] is True
     assert told["test"] is None
-    assert 2 <= told["epochs"] == len((tmp_path / "history.csv").read_text().splitlines()) - 1
+    assert epoch <= told["epochs"] == len((tmp_path / "history.csv").read_text().splitlines()) - 1
     data = load_dataset("digits")
     assert Network.load(tmp_path / "model.safetensors").evaluate(data.x_test, data.y_test)["accuracy"] > 0.4
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from native_nets import RNG, SETS, build, samples
 
 import pellucid
 from pellucid import Network
-from pellucid.engine import instruction_set, native
+from pellucid.engine import instruction_set
 from pellucid.errors import ConfigError, DataError, EngineError, PellucidError, ShapeError
 from pellucid.layers import (
     ELU,
@@ -210,32 +209,13 @@ def test_an_unknown_instruction_set(isa: str, engine: str, monkeypatch: pytest.M
     assert Network([Linear(2)], (3,), engine="reference").engine == "reference"
 
 
-@pytest.mark.parametrize("asked", ["abc", "0", "-1", "1.5", "2.0", "+2", "1e3", "x,2", "²"])
-def test_a_number_of_threads_that_is_none(asked: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    network = build([Linear(2)], (3,))
-    monkeypatch.setenv("OMP_NUM_THREADS", asked)
-    first = re.escape(asked.split(",")[0])
-    with pytest.raises(ConfigError, match=f"OMP_NUM_THREADS must be a whole number of at least 1, got '{first}'"):
-        network.forward(np.ones((1, 3)))
-
-
-@pytest.mark.parametrize(
-    ("asked", "expected"), [("1", 1), (" 3 ", 3), ("2,4", 2), ("007", 7), *((none, None) for none in ("", " ", ",2"))]
-)
-def test_a_number_of_threads(asked: str, expected: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", asked)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3, 5, 6, 9}, raising=False)
-    assert native.threads() == (expected or 5)
-
-
 @pytest.mark.parametrize("asked", ["100000", "99999999999"])
 def test_more_threads_than_any_machine_starts_do_not_end_the_process(asked: str) -> None:
     script = (
-        "import numpy as np\nfrom pellucid import Network\nfrom pellucid.errors import ConfigError\n"
+        "import numpy as np\nfrom pellucid import Network\n"
         "from pellucid.layers import Linear\n"
         "network = Network([Linear(2)], (3,), engine='native')\n"
-        "try:\n    print(network.forward(np.zeros((40, 3))).sum())\n"
-        "except ConfigError as error:\n    print('0.0' if 'OMP_NUM_THREADS' in str(error) else error)\n"
+        "print(network.forward(np.zeros((40, 3))).sum())\n"
     )
     environment = {**os.environ, "OMP_NUM_THREADS": asked}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, env=environment)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from harness import misaligned
 from native_nets import build
 
 from pellucid.layers import Linear
@@ -90,6 +91,13 @@ def test_called_wrong_it_raises(changed: dict[str, Any], error: type[Exception],
         runner().run(**arguments(**changed))
 
 
+@pytest.mark.parametrize("name", ["images", "rows", "params", "outputs", "mean", "target", "weight", "gradients"])
+def test_an_array_between_the_boundaries_of_its_numbers_is_refused(name: str) -> None:
+    given = arguments(mean=np.zeros(4, np.float32))
+    with pytest.raises(ValueError, match="an array is not aligned to its numbers"):
+        runner().run(**{**given, name: misaligned(given[name])})
+
+
 def test_a_program_that_is_none_is_refused() -> None:
     native = pytest.importorskip("pellucid._native")
     empty = {"slots": [], "steps": [], "input": 5, "output": 7, "loss": 0, "arena": 0, "parameters": 0, "packed": 0}
@@ -98,3 +106,46 @@ def test_a_program_that_is_none_is_refused() -> None:
     outside = {**empty, "slots": [(1, 2, 2, 0, 0, 4)], "input": 0, "output": 0, "arena": 7}
     with pytest.raises(ValueError, match="a slot lies outside the arena"):
         native.Runner(**outside, isa="baseline")
+
+
+STEP = {
+    "op": 0, "input": 0, "output": 1, "rows": [1, 1, 1, 0], "columns": [1, 1, 1, 0], "groups": 1, "flip": False,
+    "weight": 0, "bias": -1, "activation": 0, "alpha": 0.0, "column_major": False, "needs_dx": False, "scratch": 0,
+    "packed": 0, "scale": [],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"arena": 2**35 + 1}, "a network's size is out of range"),
+        ({"parameters": 2**62}, "a network's size is out of range"),
+        ({"packed": -1}, "a network's size is out of range"),
+        # Cut down to 32 bits these would be 1 and 4.
+        ({"slots": [(2**32 + 1, 1, 1, 0, 0, 0)] * 2}, "a slot's size is out of range"),
+        ({"slots": [(1, 1, 2**32 + 4, 0, 0, 0)] * 2}, "a slot's size is out of range"),
+        ({"slots": [(1, 1, 1, -1, 0, 0)] * 2}, "a slot's size is out of range"),
+        # Counted in 32 or 64 bits these would be small, or negative.
+        ({"slots": [(1, 2**16, 2**16, 0, 0, 0)] * 2}, "a slot is larger than the kernels can count"),
+        ({"slots": [(2**30, 2**30, 2**4, 0, 0, 0)] * 2}, "a slot is larger than the kernels can count"),
+        ({"slots": [(1, 1, 1, 2**30, 0, 0)] * 2}, "a slot is larger than the kernels can count"),
+        ({"slots": [(2**16, 1, 1, 0, 0, 0)] * 2}, "a layer has more weights than the kernels can count"),
+        (
+            {"slots": [(2**14, 1, 1, 0, 0, 0)] * 2, "steps": [{**STEP, "rows": [64, 1, 1, 0]}]},
+            "a layer has more weights than the kernels can count",
+        ),
+        ({"steps": [{**STEP, "rows": [1, 2**30 + 1, 1, 0]}]}, "a window's numbers are out of range"),
+        ({"steps": [{**STEP, "columns": [1, 1, 2**31 - 1, 0]}]}, "a window's numbers are out of range"),
+        ({"steps": [{**STEP, "columns": [1, 1, 1, -1]}]}, "a window's numbers are out of range"),
+        ({"parameters": 0}, "weights lie outside the parameters"),
+    ],
+)
+def test_numbers_that_the_kernels_cannot_count_are_refused(changed: dict[str, Any], message: str) -> None:
+    native = pytest.importorskip("pellucid._native")
+    good = {
+        "slots": [(1, 1, 1, 0, 0, 0)] * 2, "steps": [STEP], "input": 0, "output": 1, "loss": 0, "arena": 2**35,
+        "parameters": 1, "packed": 1, "isa": native.instruction_set(),
+    }  # fmt: skip
+    native.Runner(**good)
+    with pytest.raises(ValueError, match=message):
+        native.Runner(**{**good, **changed})

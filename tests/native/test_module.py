@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import pellucid
-from pellucid.engine import instruction_set
+from pellucid.engine import instruction_set, uses_threads
 
 native = pytest.importorskip("pellucid._native", reason="installed without a C++ compiler")
 
@@ -37,3 +37,4 @@ def test_without_the_compiled_part_there_is_no_instruction_set(monkeypatch: pyte
     monkeypatch.delattr(pellucid, "_native")
     monkeypatch.setitem(sys.modules, "pellucid._native", None)
     assert instruction_set() is None
+    assert not uses_threads()

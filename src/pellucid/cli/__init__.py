@@ -41,10 +41,13 @@ for command in (train.train, evaluate.evaluate, predict.predict, summary.summary
 def _show_version(wanted: bool) -> None:
     if wanted:
         from pellucid import __version__
-        from pellucid.engine import instruction_set
+        from pellucid.engine import instruction_set, uses_threads
 
         found = instruction_set()
-        compiled = f"compiled part: {found}" if found else "installed without a C++ compiler: reference engine only"
+        threads = "" if uses_threads() else ", without OpenMP: one thread"
+        compiled = (
+            f"compiled part: {found}{threads}" if found else "installed without a C++ compiler: reference engine only"
+        )
         typer.echo(f"pellucid {__version__} ({compiled})")
         raise typer.Exit
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pellucid.errors import ConfigError, EngineError
+from pellucid.errors import ConfigError, EngineError, TooLargeError
 
 if TYPE_CHECKING:
     from pellucid.engine.native import NativeEngine
@@ -33,6 +33,7 @@ def lower(
     Raises:
         ConfigError: there is no such engine, or ``PELLUCID_ISA`` names an instruction set that is not there.
         EngineError: ``"native"`` was asked for and cannot run the network here; the message names the layer.
+        TooLargeError: ``"native"`` was asked for, and 16 samples at once do not fit into memory.
     """
     from pellucid.engine.native import NativeEngine
 
@@ -44,7 +45,7 @@ def lower(
         if dtype != np.float32:
             raise EngineError(f"the native engine computes in float32, not {dtype}; use engine='reference'")
         return NativeEngine(graph, loss, offsets, parameters)
-    except EngineError:
+    except (EngineError, TooLargeError):  # the reference engine takes as few samples at once as it is given
         if engine == "native":
             raise
         return None
@@ -60,3 +61,12 @@ def instruction_set() -> str | None:
     except ImportError:
         return None
     return found()
+
+
+def uses_threads() -> bool:
+    """Tell whether the compiled part was built with OpenMP; without it, it runs on one thread."""
+    try:
+        from pellucid._native import openmp
+    except ImportError:
+        return False
+    return openmp

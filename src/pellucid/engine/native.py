@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -11,45 +13,16 @@ import numpy as np
 
 from pellucid.arrays import Array
 from pellucid.engine.program import Program
-from pellucid.errors import ConfigError, EngineError
+from pellucid.engine.room import largest_output, require_room
+from pellucid.engine.threads import forks, threads
+from pellucid.errors import ConfigError, EngineError, TooLargeError
 from pellucid.graph import Graph
 from pellucid.losses import Loss
 
+#: samples of a block
+LANES = 16
 #: instruction sets, narrow to wide
 INSTRUCTION_SETS = ("baseline", "avx2", "avx512")
-
-#: how often this process, or a parent of it, has forked
-_forks = 0
-
-
-def _after_fork() -> None:
-    global _forks
-    _forks += 1
-
-
-if hasattr(os, "register_at_fork"):
-    # The threads of the parent do not exist in a forked child: OpenMP would wait for them for ever, and so would a
-    # runner that another thread had in use.
-    os.register_at_fork(after_in_child=_after_fork)
-
-
-def threads() -> int:
-    """Return how many threads to use: ``OMP_NUM_THREADS``, else the processors this process may run on.
-
-    Never more than four for each processor, because the system may refuse to start them, which OpenMP does not survive.
-
-    Raises:
-        ConfigError: ``OMP_NUM_THREADS`` is not a whole number of at least 1.
-    """
-    if _forks:
-        return 1
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    if asked:
-        if not asked.isdecimal() or int(asked) < 1:
-            raise ConfigError(f"OMP_NUM_THREADS must be a whole number of at least 1, got {asked!r}")
-        return min(int(asked), 4 * processors)
-    return processors
 
 
 def compiled_part() -> Any:
@@ -79,6 +52,7 @@ class NativeEngine:
     Raises:
         EngineError: no compiled part, or a layer or loss that it does not have.
         ConfigError: ``PELLUCID_ISA`` names an instruction set that this processor lacks.
+        TooLargeError: a block of 16 samples does not fit into memory.
     """
 
     def __init__(self, graph: Graph, loss: Loss, offsets: dict[str, int], parameters: int) -> None:
@@ -87,29 +61,49 @@ class NativeEngine:
             raise EngineError(f"the native engine does not know the loss {loss!r}; use engine='reference'")
         self.isa = os.environ.get("PELLUCID_ISA") or native.instruction_set()
         program = Program(graph, offsets)
+        require_room(
+            program.arena_bytes,
+            "16 samples at once, as the native engine takes them,",
+            f"{largest_output(graph)}: make it smaller, or use engine='reference', with a batch_size below 16",
+        )
+        self._arena_bytes, self._parameters = program.arena_bytes, parameters
         self._make = partial(program.runner, native, type(loss).__name__, parameters, self.isa)
         try:
-            self._current, self._made_after = self._make(), _forks
+            self._current, self._made_after = self._make(), forks()
         except ValueError as error:
             raise ConfigError(
                 f"PELLUCID_ISA={self.isa!r}: {error}; this one has {native.instruction_set()!r} and what is below it "
                 f"in {', '.join(INSTRUCTION_SETS)}"
             ) from error
         self._weighted_mean = loss.reduction == "mean"
+        #: threads to run on; see :func:`~pellucid.engine.threads.threads`
+        self.n_jobs: int | None = None
+        #: samples of a training batch that memory is known to hold
+        self._room_for = 0
         self._classes = graph.output_shape[0]
         self._input_shape = graph.input_shape
 
     @property
     def _runner(self) -> Any:
-        if self._made_after != _forks:
-            self._current, self._made_after = self._make(), _forks
+        if self._made_after != forks():
+            self._current, self._made_after = self._make(), forks()
         return self._current
 
     def outputs(self, images: Array, params: Array, mean: Array | None) -> Array:
-        """Return the last layer's outputs (N, K) for checked images, bytes or float32."""
+        """Return the last layer's outputs (N, K) for checked images, bytes or float32.
+
+        Raises:
+            TooLargeError: there is no memory for so many samples at once.
+        """
+        self._require_room(len(images), gradients=False)
         outputs = np.empty((len(images), self._classes), np.float32)
-        self._runner.run(
-            _native_images(images), np.arange(len(images)), params, outputs, threads(), mean=self._per_pixel(mean)
+        self._run(
+            _native_images(images),
+            np.arange(len(images)),
+            params,
+            outputs,
+            threads(self.n_jobs),
+            mean=self._per_pixel(mean),
         )
         return outputs
 
@@ -124,17 +118,21 @@ class NativeEngine:
             weight: (N,), already divided by their sum if the loss is a mean.
             params: flat.
             mean: taken off each image; None for none.
+
+        Raises:
+            TooLargeError: there is no memory for so many samples at once.
         """
+        self._require_room(len(images), gradients=True)
         outputs, gradient = np.empty((len(images), self._classes), np.float32), np.empty_like(params)
-        value = self._runner.run(
+        value = self._run(
             _native_images(images),
             np.arange(len(images)),
             params,
             outputs,
-            threads(),
+            threads(self.n_jobs),
             mean=self._per_pixel(mean),
-            target=np.ascontiguousarray(target, np.float32),
-            weight=np.ascontiguousarray(weight, np.float32),
+            target=_native(target, np.float32),
+            weight=_native(weight, np.float32),
             gradients=gradient,
         )
         return value, gradient, outputs
@@ -150,19 +148,54 @@ class NativeEngine:
         return compiled_part().Training(
             images=_native_images(images),
             mean=self._per_pixel(mean),
-            target=np.ascontiguousarray(target, np.float32),
-            weight=np.ascontiguousarray(weight, np.float64),
+            target=_native(target, np.float32),
+            weight=_native(weight, np.float64),
             weighted_mean=self._weighted_mean,
             **arrays,
         )
 
     def step(self, training: Any, rows: Array, place: int, rate: float, step: int) -> tuple[float, bool, bool]:
-        """Do one step of a :meth:`training`, the t-th; see :meth:`NativeTraining.step`."""
-        return training.step(self._runner, rows, place, rate, step, threads())
+        """Do one step of a :meth:`training`, the t-th; see :meth:`NativeTraining.step`.
+
+        Raises:
+            TooLargeError: there is no memory for so many samples at once.
+        """
+        if len(rows) > self._room_for:
+            self._require_room(len(rows), gradients=True)
+            self._room_for = len(rows)
+        with _told_as_too_large(len(rows)):
+            return training.step(self._runner, rows, place, rate, step, threads(self.n_jobs))
+
+    def _require_room(self, samples: int, *, gradients: bool) -> None:
+        """Count what the compiled part will ask for: memory of blocks in progress, gradients of every block."""
+        blocks = -(-samples // LANES)
+        need = 4 * samples * self._classes + min(blocks, threads(self.n_jobs)) * self._arena_bytes
+        if gradients:
+            need += 4 * blocks * self._parameters
+        require_room(need, f"a batch of {samples:,} samples", "use a smaller batch_size")
+
+    def _run(self, images: Array, *arrays: Any, **options: Any) -> float:
+        with _told_as_too_large(len(images)):
+            return self._runner.run(images, *arrays, **options)
 
     def _per_pixel(self, mean: Array | None) -> Array | None:
         return None if mean is None else np.ascontiguousarray(np.broadcast_to(mean, self._input_shape))
 
 
+@contextmanager
+def _told_as_too_large(samples: int) -> Iterator[None]:
+    try:
+        yield
+    except MemoryError as error:
+        raise TooLargeError(
+            f"there is no memory left for a batch of {samples:,} samples; use a smaller batch_size"
+        ) from error
+
+
 def _native_images(images: Array) -> Array:
-    return np.ascontiguousarray(images, None if images.dtype == np.uint8 else np.float32)
+    return _native(images, np.uint8 if images.dtype == np.uint8 else np.float32)
+
+
+def _native(array: Array, dtype: type[np.generic]) -> Array:
+    """Return the array as the compiled part takes it: one row behind the other, every number on its own boundary."""
+    return np.require(array, dtype, ("C", "A"))

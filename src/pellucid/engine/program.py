@@ -19,6 +19,10 @@ from pellucid.layers.base import Layer, Window
 
 #: a tile of neighbouring pixels may read so many pixels less one beyond an edge; see kernels/conv.hpp
 TILE_PIXELS = 4
+#: the most of anything that the kernels count in an int: vectors of a slot, weights of a layer, a window's numbers
+MOST_NUMBERS = 2**30
+#: size of one vector of 16 samples
+LANE_BYTES = 64
 #: the largest kernel that the native convolution takes, along one axis
 MOST_TAPS = 64
 
@@ -155,6 +159,11 @@ class Program:
         maps = self.slots[slot]
         return maps.channels, maps.height, maps.width
 
+    @property
+    def arena_bytes(self) -> int:
+        """Memory that a block of 16 samples takes."""
+        return self._arena * LANE_BYTES
+
     def runner(self, native: Any, loss: str, parameters: int, isa: str) -> Any:
         """Return the compiled program, ready to run."""
         return native.Runner(
@@ -202,6 +211,15 @@ class Program:
                 step.packed = self._packed
                 weights = source.channels // step.groups * output.channels * step.rows[0] * step.columns[0]
                 self._packed += weights * (2 if step.needs_dx else 1)
+                self._require_countable(step, weights)
+            self._require_countable(step, source.lanes, output.lanes, *step.rows, *step.columns)
+
+    def _require_countable(self, step: Step, *numbers: int) -> None:
+        if max(numbers) > MOST_NUMBERS:
+            raise EngineError(
+                f"a {step.op} step has {max(numbers):,} numbers in one of its arrays or settings; the native engine "
+                f"counts to {MOST_NUMBERS:,}"
+            )
 
     def _widen(self, step: Step) -> None:
         """Give input and output the zero borders that a convolution reads beyond their edges."""

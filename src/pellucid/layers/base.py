@@ -104,6 +104,13 @@ class Layer(Described):
         """
         raise NotImplementedError(f"{type(self).__name__} does not define backward")
 
+    def parameter_count(self, *input_shapes: Any) -> int:
+        """Return how many numbers :meth:`init_params` would return, without making them; 0 unless overridden.
+
+        It is there to refuse a layer that no memory could hold before any of it is drawn.
+        """
+        return 0
+
     def multiply_adds(self, *input_shapes: Any) -> int:
         """Return the multiply-add operations of one forward pass for one sample; 0 unless overridden."""
         return 0

@@ -12,7 +12,7 @@ anyway (his μ⁽¹⁾, μ⁽²⁾ and λ⁽⁴⁾, λ⁽⁶⁾ in "Practical Si
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite
+from math import isfinite, prod
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -38,6 +38,10 @@ class _Normalization(Layer):
         require(0 <= self.momentum <= 1, self, f"momentum must lie between 0 and 1; got {self.momentum}")
         kinds = ("exponential", "cumulative")
         require(self.running in kinds, self, f"running must be one of {kinds}; got {self.running!r}")
+
+    def parameter_count(self, input_shape: Shape) -> int:
+        """Return γ's and β's numbers."""
+        return 2 * prod(self._statistics_shape(input_shape))
 
     def init_params(self, input_shape: Shape, rng: Rng) -> Tensors:
         """Return weight γ = 1 and bias β = 0: the normalized values pass as they are."""

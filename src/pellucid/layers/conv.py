@@ -144,6 +144,11 @@ class Conv2d(Layer):
             grads["bias"] = np.einsum("tflm->f", dy)
         return overlap_add(dpatches, rows, columns), grads
 
+    def parameter_count(self, input_shape: Shape) -> int:
+        """Return F·(C/groups)·R², and F for the bias."""
+        height, width = pair(self.kernel_size)
+        return self.out_channels * (input_shape[0] // self.groups * height * width + self.bias)
+
     def multiply_adds(self, input_shape: Shape) -> int:
         """Return F·H′·W′·(C/groups)·R²."""
         kernel_height, kernel_width = pair(self.kernel_size)

@@ -99,6 +99,10 @@ class Linear(Layer):
         pixel = (1, 1, 1, 0)
         return program.conv(slot, (self.out_features,), pixel, pixel)
 
+    def parameter_count(self, input_shape: Shape) -> int:
+        """Return I·J, and I for the bias."""
+        return self.out_features * (input_shape[0] + self.bias)
+
     def multiply_adds(self, input_shape: Shape) -> int:
         """Return I·J."""
         return self.out_features * input_shape[0]
