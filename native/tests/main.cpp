@@ -15,5 +15,6 @@ int main() {
     test_loss();
     test_networks();
     test_threads();
+    test_measure();
     return close_checks();
 }

@@ -9,5 +9,6 @@ void test_activation();
 void test_loss();
 void test_networks();
 void test_threads();
+void test_measure();
 
 }  // namespace pellucid
