@@ -17,12 +17,19 @@ double seconds_of(auto&& work) {
 
 }  // namespace
 
-double multiply_add_peak(const Engine& engine, long rounds, int threads) {
-    double done = 0.0;
+double multiply_add_peak(const Engine& engine, double seconds, int threads) {
     float sum = 0.0f;
-    const double seconds = seconds_of([&] { done = engine.multiply_adds(rounds, threads, &sum); });
+    double done = 0.0;
+    const auto run = [&](long rounds, int team) {
+        return seconds_of([&] { done = engine.multiply_adds(rounds, team, &sum); });
+    };
+    // How many rounds fill the time is asked of one thread, which waits for nobody.
+    const long few = 20000;
+    const long rounds = static_cast<long>(few * std::fmax(1.0, seconds / run(few, 1)));
+    run(few, threads);  // wakes them
+    const double taken = run(rounds, threads);
     if (!std::isfinite(sum)) throw std::runtime_error("the chains of multiply-adds ran out of range");
-    return done / seconds;
+    return done / taken;
 }
 
 double Runner::time_step(int step, Pass pass, const float* params, int repetitions, int threads) {

@@ -177,11 +177,12 @@ double time_step(Runner& self, int step, const std::string& pass, const Floats& 
     return self.time_step(step, which, params.data(), repetitions, threads);
 }
 
-double multiply_add_peak(const std::string& isa, long rounds, int threads) {
-    require(rounds >= 1 && threads >= 1, "rounds and threads must be at least 1");
+double multiply_add_peak(const std::string& isa, double seconds, int threads) {
+    require(seconds > 0.0 && seconds <= 60.0, "seconds must be more than 0 and at most 60");
+    require(threads >= 1, "threads must be at least 1");
     const pellucid::Engine& engine = engine_of(isa);
     const nb::gil_scoped_release released;
-    return pellucid::multiply_add_peak(engine, rounds, threads);
+    return pellucid::multiply_add_peak(engine, seconds, threads);
 }
 
 }  // namespace
@@ -202,6 +203,6 @@ NB_MODULE(_native, module) {
              "Run one batch; returns the loss. Fills outputs, and gradients if they are given.")
         .def("time_step", &time_step, "step"_a, "pass_"_a, "params"_a.noconvert(), "repetitions"_a, "threads"_a,
              "Seconds that each thread takes to repeat one pass of a convolution on the block it had last.");
-    module.def("multiply_add_peak", &multiply_add_peak, "isa"_a, "rounds"_a, "threads"_a,
+    module.def("multiply_add_peak", &multiply_add_peak, "isa"_a, "seconds"_a, "threads"_a,
                "Multiply-adds a second of threads that do nothing else: what kernels are held against.");
 }
