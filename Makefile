@@ -53,9 +53,10 @@ isa: $(VENV)/.test
 peers: $(VENV)/.peers
 	$(BIN)/pytest -m peers
 
-# Pellucid beside PyTorch; see docs/benchmarks.md.
-bench: $(VENV)/.peers
-	$(BIN)/python -m benchmarks
+# Pellucid beside its peers, and its kernels beside the processor's peak; see docs/benchmarks.md.
+bench: $(VENV)/.bench
+	mkdir -p build/bench
+	$(BIN)/python -m benchmarks --json build/bench/bench.json --markdown build/bench/bench.md --plot build/bench/bench.svg
 
 # Without a compiler the install must succeed all the same, and say so.
 fallback:
@@ -88,4 +89,8 @@ $(VENV)/.dev: $(VENV)/bin/python pyproject.toml $(NATIVE)
 
 $(VENV)/.peers: $(VENV)/.test
 	$(BIN)/pip install --quiet torch==2.13.0
+	touch $@
+
+$(VENV)/.bench: $(VENV)/.peers
+	$(BIN)/pip install --quiet onnx onnxruntime jax
 	touch $@

@@ -1,1 +1,4 @@
-"""How fast Pellucid is beside PyTorch and ONNX Runtime: ``python -m benchmarks``, see ``docs/benchmarks.md``."""
+"""How fast Pellucid is beside PyTorch, ONNX Runtime and JAX, and its kernels beside the processor's peak.
+
+``python -m benchmarks``; see ``docs/benchmarks.md``.
+"""

@@ -7,24 +7,26 @@ import os
 import sys
 from argparse import ArgumentParser, Namespace
 from dataclasses import asdict
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
 from benchmarks import images, report
+from benchmarks.kernel_row import KernelRow
+from benchmarks.kernels import KERNELS
 from benchmarks.machine import this_machine
 from benchmarks.measure import Settings, measure
+from benchmarks.measure_kernels import measure_kernel
 from benchmarks.row import Row
-from benchmarks.works import WORKS, chosen
+from benchmarks.works import WORKS, Work, chosen
 
 #: columns for a table that goes to a file or a pipe, so that nothing is cut
 WIDE = 160
 
 
 def main() -> int:
-    """Measure what was asked for, print the table, and return 1 if any ratio was refused."""
+    """Measure what was asked for, print the tables, and return 1 if any figures were refused."""
     options = _options()
     console = Console(markup=False, highlight=False)
     if not console.is_terminal:
@@ -45,44 +47,55 @@ def main() -> int:
             epoch=not options.quick,
             folder=Path(folder),
         )
-        data = _write_images(settings.folder)
+        data = _write_images(settings.folder) if any(isinstance(one, Work) for one in options.chosen) else None
         rows: list[Row] = []
-        for work in options.works:
-            notes.print(f"{work.name} ...", style="dim")
-            rows.append(measure(work, settings))
+        kernels: list[KernelRow] = []
+        for one in options.chosen:
+            notes.print(f"{one.name} ...", style="dim")
+            if isinstance(one, Work):
+                rows.append(measure(one, settings))
+            else:
+                kernels.append(measure_kernel(one, settings))
     header = report.header(machine, options.threads, data)
+    grids, remarks = (report.work_grid(rows), report.kernel_grid(kernels)), report.remarks(rows, kernels)
     console.print(header)
-    console.print(report.table(rows))
-    for line in report.remarks(rows):
+    for grid in grids:
+        if grid.lines:
+            console.print(grid.on_screen())
+    for line in remarks:
         console.print(line, soft_wrap=True)
     if options.json:
         told = {name: value for name, value in asdict(settings).items() if name != "folder"}
-        report.write_json(options.json, asdict(machine), {**told, "data": data}, rows)
+        report.write_json(options.json, asdict(machine), {**told, "data": data}, rows, kernels)
+    if options.markdown:
+        report.write_markdown(options.markdown, header, grids, remarks)
     if options.plot:
         from benchmarks.plot import plot
 
-        plot(rows, header, options.plot)
-    return int(any(row.refused for row in rows))
+        plot(rows, kernels, header, options.plot)
+    return int(any(row.refused for row in (*rows, *kernels)))
 
 
 def _options() -> Namespace:
     parser = ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "--only", nargs="+", metavar="NAME", help=f"{', '.join(work.name for work in WORKS)}; or how names begin"
+        "--only",
+        nargs="+",
+        metavar="NAME",
+        help=f"{', '.join(one.name for one in (*WORKS, *KERNELS))}; or how names begin",
     )
     parser.add_argument("--engine", choices=("auto", "native", "reference"), default="auto")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seconds", type=float, help="time for the rounds of a row: 20, or 1 with --quick")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write every round")
-    parser.add_argument("--plot", type=Path, metavar="PATH", help="draw the ratios, e.g. as .svg")
+    parser.add_argument("--plot", type=Path, metavar="PATH", help="draw ratios and shares, e.g. as .svg")
+    parser.add_argument("--markdown", type=Path, metavar="PATH", help="write the tables for a document")
     parser.add_argument("--quick", action="store_true", help="see that all works: few rounds, nothing compiled")
     options = parser.parse_args()
     if options.threads < 1:
         parser.error("--threads must be at least 1")
-    if find_spec("torch") is None:
-        parser.error("PyTorch is not installed: pip install torch==2.13.0")
     try:
-        options.works = chosen(options.only)
+        options.chosen = chosen(options.only)
     except ValueError as error:
         parser.error(str(error))
     if options.seconds is None:

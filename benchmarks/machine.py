@@ -12,7 +12,7 @@ from subprocess import run
 
 from pellucid.engine import instruction_set
 
-PACKAGES = ("pellucid", "numpy", "torch", "onnxruntime")
+PACKAGES = ("pellucid", "numpy", "torch", "onnxruntime", "jax")
 
 
 @dataclass(frozen=True)

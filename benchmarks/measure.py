@@ -29,7 +29,7 @@ ROUNDS = 20
 TRIAL = 0.1
 
 #: what a peer needs beside Pellucid
-PACKAGES = {"PyTorch": ("torch",), "ONNX Runtime": ("onnx", "onnxruntime")}
+PACKAGES = {"PyTorch": ("torch",), "ONNX Runtime": ("onnx", "onnxruntime"), "JAX": ("jax",)}
 
 #: gives a figure, doing the work so many times
 Meter = Callable[[int], float]
@@ -45,7 +45,7 @@ class Settings:
         seconds: time for the rounds of a row.
         least: rounds to measure at least.
         compiled: try ``torch.compile``.
-        epoch: measure the memory of a whole epoch, not of a few steps.
+        epoch: measure time and memory of whole epochs, not of a few steps.
         folder: where :mod:`benchmarks.images` has written.
     """
 
@@ -109,8 +109,9 @@ def _agreeing(row: Row, ours: Worker, settings: Settings, running: ExitStack) ->
 def _measure_in_turn(row: Row, ours: Worker, peers: dict[str, Worker], settings: Settings) -> None:
     """Find the best of the peer's variants, then measure it and Pellucid in turn."""
     most = images.count(settings.folder) // row.work.batch
+    epoch = most if settings.epoch else min(most, 5)
     if row.work.task == "memory":
-        row.times = most if settings.epoch else min(most, 5)
+        row.times = epoch
         mine, meters = _megabytes(ours), {variant: _megabytes(peer) for variant, peer in peers.items()}
         row.tried = {variant: meter(row.times) for variant, meter in meters.items()}
         row.variant = min(row.tried, key=lambda variant: row.tried[variant])
@@ -119,10 +120,17 @@ def _measure_in_turn(row: Row, ours: Worker, peers: dict[str, Worker], settings:
     mine, meters = _seconds(ours), {variant: _seconds(peer) for variant, peer in peers.items()}
     row.tried = _try(meters, most)
     row.variant = min(row.tried, key=lambda variant: row.tried[variant])
-    pace = _pace(mine, most) + row.tried[row.variant]
-    row.times = min(max(1, round(settings.seconds / ROUNDS / pace)), most)
     peer = meters[row.variant]
-    row.rounds = alternate(lambda: mine(row.times), lambda: peer(row.times), settings.seconds, settings.least)
+    if row.work.task == "epoch":
+        row.times = epoch
+        scale = epoch
+    else:
+        pace = _pace(mine, most) + row.tried[row.variant]
+        row.times = min(max(1, round(settings.seconds / ROUNDS / pace)), most)
+        scale = 1
+    row.rounds = alternate(
+        lambda: scale * mine(row.times), lambda: scale * peer(row.times), settings.seconds, settings.least
+    )
 
 
 def _seconds(worker: Worker) -> Meter:

@@ -22,7 +22,7 @@ class Row:
         tried: all of the peer's ways that agree, with the smallest figure of each before the rounds.
         worst: of all differences between the two sides, the largest for what it may be.
         times: steps or calls of one measurement.
-        rounds: the measurements, in seconds a step or call, or in megabytes.
+        rounds: the measurements, in seconds a step, call or epoch, or in megabytes.
         notes: what was left out, and why.
         skipped: why nothing was measured.
         refused: why there is no ratio: the sides do not agree, or one cannot do the work.
@@ -38,6 +38,16 @@ class Row:
     notes: list[str] = field(default_factory=list[str])
     skipped: str | None = None
     refused: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What remarks call it."""
+        return self.work.name
+
+    @property
+    def images(self) -> int:
+        """Images of one step, call or epoch."""
+        return self.work.batch * (self.times if self.work.task == "epoch" else 1)
 
     @property
     def ratio(self) -> Ratio | None:

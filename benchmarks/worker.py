@@ -12,10 +12,18 @@ from multiprocessing.connection import Connection
 from time import perf_counter, sleep
 from typing import Any
 
-from benchmarks.sides import Answer, Job, Side
+from benchmarks.kernels import KernelJob, Pass
+from benchmarks.rounds import Round
+from benchmarks.sides import Answer, Job
 from pellucid.arrays import Tensors
 
-SIDES = {"Pellucid": "ours", "PyTorch": "pytorch", "ONNX Runtime": "onnx_runtime"}
+SIDES = {
+    "Pellucid": "ours",
+    "PyTorch": "pytorch",
+    "ONNX Runtime": "onnx_runtime",
+    "JAX": "jax_cpu",
+    "kernel": "kernel_side",
+}
 
 #: seconds for the other side's threads to stop spinning
 SETTLE = 0.02
@@ -38,7 +46,7 @@ class Worker:
         WorkerError: the side cannot be set up; so do all methods if the process fails or dies.
     """
 
-    def __init__(self, side: str, job: Job) -> None:
+    def __init__(self, side: str, job: Job | KernelJob) -> None:
         self.side, self.job = side, job
         self._connection, theirs = _SPAWN.Pipe()
         self._process = _SPAWN.Process(target=_serve, args=(theirs, side, job), daemon=True)
@@ -66,6 +74,10 @@ class Worker:
     def megabytes(self, times: int) -> float:
         """Return by how much doing the work so many times raises the peak of resident memory; only once a process."""
         return self._call("megabytes", times)
+
+    def rounds(self, which: Pass, threads: int, seconds: float, least: int) -> list[Round]:
+        """Return a kernel's rounds; see :mod:`benchmarks.kernel_side`."""
+        return self._call("rounds", which, threads, seconds, least)
 
     def close(self) -> None:
         """End the process."""
@@ -102,9 +114,9 @@ class Worker:
 class _Server:
     """What runs in the process."""
 
-    def __init__(self, side: str, job: Job) -> None:
+    def __init__(self, side: str, job: Job | KernelJob) -> None:
         inherited = _peak()
-        build: Callable[[Job], Side] = import_module(f"benchmarks.{SIDES[side]}").build
+        build: Callable[[Any], Any] = import_module(f"benchmarks.{SIDES[side]}").build
         self.side = build(job)
         self.baseline = _peak()
         # A new process begins with the peak of the one that started it, which may hide its own.
@@ -130,8 +142,11 @@ class _Server:
         self.side.run(times)
         return (_peak() - self.baseline) / 1e6
 
+    def rounds(self, which: Pass, threads: int, seconds: float, least: int) -> list[Round]:
+        return self.side.rounds(which, threads, seconds, least)
 
-def _serve(connection: Connection, side: str, job: Job) -> None:
+
+def _serve(connection: Connection, side: str, job: Job | KernelJob) -> None:
     try:
         server = _Server(side, job)
         connection.send((True, server.side.told))

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from benchmarks.kernels import KERNELS, Kernel
 from pellucid.arrays import Shape
 
 LAYOUTS = ("NCHW", "channels_last")
 MODES = ("eager", "compiled")
+POOLS = ("reduce_window", "reshape")
 IN_ONE_CALL = "in one call"
 IN_CHUNKS = "in chunks"
 
@@ -20,7 +22,7 @@ class Work:
 
     Attributes:
         name: what ``--only`` calls it.
-        task: whole training steps, predictions, or the peak memory of training.
+        task: whole training steps, a whole epoch of them, predictions, or the peak memory of training.
         model: the network's name in :mod:`pellucid.zoo`.
         batch: images of one step, or of one call to predict.
         batch_norm: Grishin's Part IV.
@@ -28,24 +30,19 @@ class Work:
     """
 
     name: str
-    task: Literal["train", "predict", "memory"]
+    task: Literal["train", "epoch", "predict", "memory"]
     model: Literal["nguyen", "grishin", "lenet5"]
     batch: int
     batch_norm: bool = False
-    peer: Literal["PyTorch", "ONNX Runtime"] = "PyTorch"
+    peer: Literal["PyTorch", "ONNX Runtime", "JAX"] = "PyTorch"
 
     @property
     def title(self) -> str:
         """What the table calls it."""
-        verb = {"train": "train", "predict": "predict with", "memory": "memory to train"}[self.task]
+        verbs = {"train": "train", "epoch": "an epoch of", "predict": "predict with", "memory": "memory to train"}
         norm = " with batch norm" if self.batch_norm else ""
         images = f"{self.batch:,} image{'s' if self.batch > 1 else ''}"
-        return f"{verb} {self.model}{norm}, {images if self.task == 'predict' else f'batch {self.batch}'}"
-
-    @property
-    def unit(self) -> str:
-        """Unit of the figures as they are printed."""
-        return "MB" if self.task == "memory" else "ms"
+        return f"{verbs[self.task]} {self.model}{norm}, {images if self.task == 'predict' else f'batch {self.batch}'}"
 
     @property
     def image_shape(self) -> Shape:
@@ -65,6 +62,8 @@ class Work:
         """
         if self.peer == "ONNX Runtime":
             return [IN_ONE_CALL] if self.batch == 1 else [IN_ONE_CALL, IN_CHUNKS]
+        if self.peer == "JAX":
+            return [f"{layout}, {pool}" for layout in ("NCHW", "NHWC") for pool in POOLS]
         modes = MODES if compiled and self.task != "memory" else MODES[:1]
         return [f"{layout}, {mode}" for mode in modes for layout in LAYOUTS]
 
@@ -73,30 +72,38 @@ WORKS = (
     Work("train-nguyen-16", "train", "nguyen", 16),
     Work("train-nguyen-32", "train", "nguyen", 32),
     Work("train-nguyen-128", "train", "nguyen", 128),
+    Work("train-nguyen-32-jax", "train", "nguyen", 32, peer="JAX"),
+    Work("train-nguyen-128-jax", "train", "nguyen", 128, peer="JAX"),
     Work("train-grishin-32", "train", "grishin", 32),
     Work("train-grishin-bn-32", "train", "grishin", 32, batch_norm=True),
     Work("train-lenet5-64", "train", "lenet5", 64),
+    Work("epoch-nguyen-32", "epoch", "nguyen", 32),
     Work("predict-1", "predict", "nguyen", 1),
     Work("predict-1-onnx", "predict", "nguyen", 1, peer="ONNX Runtime"),
+    Work("predict-1-jax", "predict", "nguyen", 1, peer="JAX"),
     Work("predict-10000", "predict", "nguyen", 10_000),
     Work("predict-10000-onnx", "predict", "nguyen", 10_000, peer="ONNX Runtime"),
+    Work("predict-10000-jax", "predict", "nguyen", 10_000, peer="JAX"),
     Work("memory", "memory", "nguyen", 128),
 )
 
 
-def chosen(names: Sequence[str] | None) -> list[Work]:
-    """Return the works of these names; a name that is none stands for all that begin with it. All works for None.
+def chosen(names: Sequence[str] | None) -> list[Work | Kernel]:
+    """Return the works and kernels of these names, or all for None.
+
+    A name that is none stands for all that begin with it.
 
     Raises:
         ValueError: a name fits none.
     """
+    everything = (*WORKS, *KERNELS)
     if names is None:
-        return list(WORKS)
-    known = [work.name for work in WORKS]
+        return list(everything)
+    known = [one.name for one in everything]
     found: set[str] = set()
     for name in names:
         meant = {name} & set(known) or {one for one in known if one.startswith(name)}
         if not meant:
             raise ValueError(f"no work called {name!r}; there are {', '.join(known)}")
         found |= meant
-    return [work for work in WORKS if work.name in found]
+    return [one for one in everything if one.name in found]

@@ -73,6 +73,9 @@ struct Batch {
     Update* update;  // done once the gradients are complete; null for none
 };
 
+// What a convolution computes in one go.
+enum class Pass : int { kForward, kDx, kDweight };
+
 // Buffers that one network keeps from batch to batch.
 struct Workspace {
     void* const* arenas;  // lanes, one arena a thread
@@ -87,6 +90,10 @@ struct Workspace {
 struct Engine {
     const char* name;
     void (*run)(const Program&, const Workspace&, Batch&);
+    // For the benchmarks; see isa/measure.hpp.
+    int (*repeat)(const Program&, const Workspace&, const Step&, Pass, const float* params, int repetitions,
+                  int threads);
+    double (*multiply_adds)(long rounds, int threads, float* sum);
 };
 
 const Engine* find_engine(const char* name);  // null if this build or this processor has none of that name

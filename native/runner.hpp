@@ -22,6 +22,10 @@ class Runner {
 
     void run(Batch& batch);
 
+    // Seconds that each of the threads takes to repeat one pass of a convolution, on the block that the last batch left
+    // in its arena. Throws std::invalid_argument where there is none.
+    double time_step(int step, Pass pass, const float* params, int repetitions, int threads);
+
     const Program& program() const { return program_; }
     const char* engine() const { return engine_->name; }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "bindings/bindings.hpp"
+#include "measure.hpp"
 #include "runner.hpp"
 
 #if defined(_OPENMP)
@@ -28,6 +29,12 @@ using Rows = nb::ndarray<const std::int64_t, nb::ndim<1>, nb::c_contig, nb::devi
 
 void require(bool condition, const char* message) {
     if (!condition) throw std::invalid_argument(message);
+}
+
+const pellucid::Engine& engine_of(const std::string& isa) {
+    const pellucid::Engine* engine = pellucid::find_engine(isa.c_str());
+    require(engine != nullptr, "this processor or build does not have that instruction set");
+    return *engine;
 }
 
 pellucid::Axis axis(const nb::handle& numbers) {
@@ -133,14 +140,13 @@ void check_program(const std::vector<pellucid::Slot>& all, const std::vector<Run
 
 void make(Runner* self, const nb::list& slot_rows, const nb::list& steps, int input, int output, int loss,
           std::ptrdiff_t arena, std::ptrdiff_t parameters, std::ptrdiff_t packed, const std::string& isa) {
-    const pellucid::Engine* engine = pellucid::find_engine(isa.c_str());
-    require(engine != nullptr, "this processor or build does not have that instruction set");
+    const pellucid::Engine& engine = engine_of(isa);
     std::vector<Runner::Plan> plans;
     for (const nb::handle step : steps) plans.push_back(plan(nb::cast<nb::dict>(step)));
     std::vector<pellucid::Slot> all = slots(slot_rows);
     check_program(all, plans, input, output, loss, arena, parameters, packed);
     new (self) Runner(std::move(all), std::move(plans), input, output, static_cast<pellucid::Loss>(loss), arena,
-                      parameters, packed, engine);
+                      parameters, packed, &engine);
 }
 
 // NumPy hands out arrays whose numbers straddle the boundaries of their type; C++ must not read them as such.
@@ -207,6 +213,24 @@ nb::tuple openmp_threads() {
 constexpr bool kOpenMP = false;
 nb::tuple openmp_threads() { return nb::make_tuple(1, 1, 1); }
 #endif
+double time_step(Runner& self, int step, const std::string& pass, const Floats& params, int repetitions, int threads) {
+    require(params.size() == static_cast<std::size_t>(self.program().parameters), "wrong number of parameters");
+    require(repetitions >= 1 && threads >= 1, "repetitions and threads must be at least 1");
+    require(pass == "forward" || pass == "dx" || pass == "dweight", "a pass is 'forward', 'dx' or 'dweight'");
+    const pellucid::Pass which = pass == "forward" ? pellucid::Pass::kForward
+                                 : pass == "dx"    ? pellucid::Pass::kDx
+                                                   : pellucid::Pass::kDweight;
+    const nb::gil_scoped_release released;
+    return self.time_step(step, which, params.data(), repetitions, threads);
+}
+
+double multiply_add_peak(const std::string& isa, double seconds, int threads) {
+    require(seconds > 0.0 && seconds <= 60.0, "seconds must be more than 0 and at most 60");
+    require(threads >= 1, "threads must be at least 1");
+    const pellucid::Engine& engine = engine_of(isa);
+    const nb::gil_scoped_release released;
+    return pellucid::multiply_add_peak(engine, seconds, threads);
+}
 
 }  // namespace
 
@@ -228,6 +252,10 @@ NB_MODULE(_native, module) {
         .def("run", &run, "images"_a.noconvert(), "rows"_a.noconvert(), "params"_a.noconvert(), "outputs"_a.noconvert(),
              "threads"_a, "mean"_a.noconvert() = nb::none(), "target"_a.noconvert() = nb::none(),
              "weight"_a.noconvert() = nb::none(), "gradients"_a.noconvert() = nb::none(),
-             "Run one batch; returns the loss. Fills outputs, and gradients if they are given.");
+             "Run one batch; returns the loss. Fills outputs, and gradients if they are given.")
+        .def("time_step", &time_step, "step"_a, "pass_"_a, "params"_a.noconvert(), "repetitions"_a, "threads"_a,
+             "Seconds that each thread takes to repeat one pass of a convolution on the block it had last.");
     bind_training(module);
+    module.def("multiply_add_peak", &multiply_add_peak, "isa"_a, "seconds"_a, "threads"_a,
+               "Multiply-adds a second of threads that do nothing else: what kernels are held against.");
 }

@@ -21,6 +21,7 @@ namespace {
 #include "kernels/denormals.hpp"
 #include "kernels/loss.hpp"
 #include "kernels/pack.hpp"
+#include "kernels/peak.hpp"
 #include "kernels/pooling.hpp"
 #include "kernels/update.hpp"
 
@@ -81,6 +82,16 @@ void forward(const Program& program, const Step& step, lanes* arena, const float
     activate_slot(program, step, arena, false, part);
 }
 
+void weight_gradient(const Program& program, const Step& step, const lanes* arena, float* gradients, Part part) {
+    const Slot &in = program.slots[step.input], &out = program.slots[step.output];
+    const bool one_tap = step.rows.kernel == 1 && step.columns.kernel == 1;
+    if (in.plane() == 1 && out.plane() == 1 && one_tap && step.groups == 1) {
+        linear_weight_gradient(program, step, arena, gradients, part);
+    } else {
+        conv_weight_gradient(program, step, arena, gradients, part);
+    }
+}
+
 void backward(const Program& program, const Step& step, lanes* arena, const float* packed, const float* params,
               float* gradients, Part part) {
     if (step.activation != Activation::kNone) {
@@ -88,18 +99,11 @@ void backward(const Program& program, const Step& step, lanes* arena, const floa
         wait_for_others(part);
     }
     switch (step.op) {
-        case Op::kConv: {
-            const Slot &in = program.slots[step.input], &out = program.slots[step.output];
+        case Op::kConv:
             if (step.bias >= 0) bias_gradient(program, step, arena, gradients, part);
-            const bool one_tap = step.rows.kernel == 1 && step.columns.kernel == 1;
-            if (in.plane() == 1 && out.plane() == 1 && one_tap && step.groups == 1) {
-                linear_weight_gradient(program, step, arena, gradients, part);
-            } else {
-                conv_weight_gradient(program, step, arena, gradients, part);
-            }
+            weight_gradient(program, step, arena, gradients, part);
             if (step.needs_dx) conv_dx(program, step, arena, packed, params, part);
             return;
-        }
         case Op::kMaxPool:
             if (step.needs_dx) max_pool_backward(program, step, arena, part);
             return;
@@ -211,6 +215,8 @@ void run(const Program& program, const Workspace& space, Batch& batch) {
     sum_up(program, space, batch, blocks);
 }
 
+#include "measure.hpp"
+
 }  // namespace
 
 #define PELLUCID_JOIN_(a, b) a##b
@@ -219,6 +225,6 @@ void run(const Program& program, const Workspace& space, Batch& batch) {
 #define PELLUCID_TEXT(a) PELLUCID_TEXT_(a)
 
 extern const Engine PELLUCID_JOIN(engine_, PELLUCID_ISA);
-const Engine PELLUCID_JOIN(engine_, PELLUCID_ISA) = {PELLUCID_TEXT(PELLUCID_ISA), &run};
+const Engine PELLUCID_JOIN(engine_, PELLUCID_ISA) = {PELLUCID_TEXT(PELLUCID_ISA), &run, &repeat, &multiply_adds};
 
 }  // namespace pellucid

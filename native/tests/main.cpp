@@ -17,5 +17,6 @@ int main() {
     test_denormals();
     test_threads();
     test_update();
+    test_measure();
     return close_checks();
 }

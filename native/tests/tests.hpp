@@ -11,5 +11,6 @@ void test_networks();
 void test_denormals();
 void test_threads();
 void test_update();
+void test_measure();
 
 }  // namespace pellucid

@@ -1,0 +1,66 @@
+// For the benchmarks: the arithmetic by itself, and one pass of one step by itself, with the threads and the kernels
+// that training uses.
+#pragma once
+
+// Every thread does all the rounds; returns the multiply-adds of all of them together.
+double multiply_adds(long rounds, int threads, float* sum) {
+    double done = 0.0;
+    *sum = 0.0f;
+#if defined(_OPENMP)
+#pragma omp parallel num_threads(threads) if (threads > 1)
+#else
+    static_cast<void>(threads);
+#endif
+    {
+        const float total = multiply_add_chains(rounds);
+#if defined(_OPENMP)
+#pragma omp atomic
+#endif
+        *sum += total;
+#if defined(_OPENMP)
+#pragma omp atomic
+#endif
+        done += static_cast<double>(rounds) * kChains * kWidth;
+    }
+    return done;
+}
+
+void pass_once(const Program& program, const Step& step, Pass pass, lanes* arena, const float* packed,
+               const float* params, float* gradients) {
+    const Part whole{0, 1};
+    switch (pass) {
+        case Pass::kForward:
+            forward(program, step, arena, packed, params, whole);
+            return;
+        case Pass::kDx:
+            conv_dx(program, step, arena, packed, params, whole);
+            return;
+        case Pass::kDweight:
+            weight_gradient(program, step, arena, gradients, whole);
+            return;
+    }
+}
+
+// Every thread repeats the pass on the block in its own arena, as in a batch of one block a thread. Returns how many
+// threads there were.
+int repeat(const Program& program, const Workspace& space, const Step& step, Pass pass, const float* params,
+           int repetitions, int threads) {
+    int came = 1;
+#if defined(_OPENMP)
+#pragma omp parallel num_threads(threads) if (threads > 1)
+    {
+        const int here = omp_get_thread_num();
+        if (here == 0) came = omp_get_num_threads();
+#else
+    {
+        const int here = 0;
+        static_cast<void>(threads);
+#endif
+        [[maybe_unused]] const FlushDenormals flush;
+        for (int i = 0; i < repetitions; ++i) {
+            pass_once(program, step, pass, static_cast<lanes*>(space.arenas[here]), space.packed, params,
+                      space.gradients + here * program.parameters);
+        }
+    }
+    return came;
+}

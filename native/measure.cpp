@@ -1,0 +1,55 @@
+#include "measure.hpp"
+
+#include <chrono>
+#include <cmath>
+#include <stdexcept>
+
+#include "runner.hpp"
+
+namespace pellucid {
+namespace {
+
+double seconds_of(auto&& work) {
+    const auto start = std::chrono::steady_clock::now();
+    work();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+double multiply_add_peak(const Engine& engine, double seconds, int threads) {
+    float sum = 0.0f;
+    double done = 0.0;
+    const auto run = [&](long rounds, int team) {
+        return seconds_of([&] { done = engine.multiply_adds(rounds, team, &sum); });
+    };
+    // How many rounds fill the time is asked of one thread, which waits for nobody.
+    const long few = 20000;
+    const long rounds = static_cast<long>(few * std::fmax(1.0, seconds / run(few, 1)));
+    run(few, threads);  // wakes them
+    const double taken = run(rounds, threads);
+    if (!std::isfinite(sum)) throw std::runtime_error("the chains of multiply-adds ran out of range");
+    return done / taken;
+}
+
+double Runner::time_step(int step, Pass pass, const float* params, int repetitions, int threads) {
+    const std::lock_guard<std::mutex> turn(one_at_a_time_);
+    const std::size_t needed = static_cast<std::size_t>(threads);
+    if (step < 0 || step >= program_.step_count || program_.steps[step].op != Op::kConv) {
+        throw std::invalid_argument("only a convolution can be timed by itself");
+    }
+    if (pass == Pass::kDx && !program_.steps[step].needs_dx) {
+        throw std::invalid_argument("the step has no dx");
+    }
+    if (arenas_.size() < needed || gradients_.size() < needed * static_cast<std::size_t>(program_.parameters)) {
+        throw std::invalid_argument("run a batch with gradients first, of at least one block of 16 samples a thread");
+    }
+    const Workspace space{arena_pointers_.data(), packed_.data(), gradients_.data(), losses_.data()};
+    int came = 0;
+    const double seconds = seconds_of(
+        [&] { came = engine_->repeat(program_, space, program_.steps[step], pass, params, repetitions, threads); });
+    if (came != threads) throw std::runtime_error("there were fewer threads than asked for");
+    return seconds;
+}
+
+}  // namespace pellucid

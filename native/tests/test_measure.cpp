@@ -1,0 +1,111 @@
+#include <algorithm>
+#include <cmath>
+
+#include "check.hpp"
+#include "net.hpp"
+#include "tests.hpp"
+
+namespace pellucid {
+namespace {
+
+constexpr int kThreads = 2;
+
+struct alignas(lanes) Place {
+    float lane[kLanes];
+};
+
+// A convolution between two others, and a batch of one block for each thread, learned from.
+struct Learned {
+    Net net = Net(2, 7, 9).conv(5, {}).conv(7, {{3, 1, 1, 1, 1}, {3, 1, 1, 1, 1}}).flatten().linear(3);
+    Layout layout = net.layout(0);
+    std::vector<Step> steps;
+    std::vector<Place> arenas[kThreads];
+    void* places[kThreads];
+    std::vector<float> packed, gradients;
+    double losses[kThreads];
+    Program program;
+    Data data;
+    Result result;
+
+    Learned(const Engine& engine, Random& random) : data(real_numbers(net, kThreads * kLanes, random)) {
+        for (Runner::Plan& plan : layout.plans) steps.push_back(plan.step);
+        for (int i = 0; i < kThreads; ++i) {
+            arenas[i].resize(static_cast<std::size_t>(layout.arena));
+            places[i] = arenas[i].data();
+        }
+        packed.resize(static_cast<std::size_t>(layout.packed));
+        gradients.resize(kThreads * static_cast<std::size_t>(net.parameters));
+        program = {layout.slots.data(), steps.data(), static_cast<int>(steps.size()), 0, 4, net.loss, layout.arena,
+                   net.parameters,      layout.packed};
+        Batch batch = make_batch(net, data, kThreads, Task::kLearn, result);
+        engine.run(program, space(), batch);
+    }
+
+    Workspace space() { return {places, packed.data(), gradients.data(), losses}; }
+
+    int repeat(const Engine& engine, Pass pass) {
+        return engine.repeat(program, space(), steps[1], pass, data.params.data(), 3, kThreads);
+    }
+
+    // Spoil what a pass writes; it must put it back.
+    std::vector<float> maps(int thread, std::ptrdiff_t begin, const Slot& slot, bool spoil) {
+        std::vector<float> found;
+        for (int row = 0; row < slot.channels * slot.height; ++row) {
+            for (int v = 0; v < slot.width; ++v) {
+                const std::ptrdiff_t at = begin + row * slot.pitch() + slot.border + v;
+                for (float& lane : arenas[thread][static_cast<std::size_t>(at)].lane) {
+                    found.push_back(lane);
+                    if (spoil) lane = NAN;
+                }
+            }
+        }
+        return found;
+    }
+};
+
+void test_maps(const Engine& engine, Pass pass, const std::string& name) {
+    Random random(21);
+    Learned c(engine, random);
+    const Slot& slot = c.layout.slots[pass == Pass::kForward ? 2 : 1];
+    const std::ptrdiff_t begin = pass == Pass::kForward ? slot.value : slot.delta;
+    std::vector<float> before[kThreads];
+    for (int thread = 0; thread < kThreads; ++thread) before[thread] = c.maps(thread, begin, slot, true);
+    check(c.repeat(engine, pass) == kThreads, "both threads repeat " + name);
+    for (int thread = 0; thread < kThreads; ++thread) {
+        check_same(c.maps(thread, begin, slot, false), before[thread], name + " repeated, " + engine.name);
+    }
+}
+
+void test_dweight(const Engine& engine) {
+    Random random(22);
+    Learned c(engine, random);
+    std::fill(c.gradients.begin(), c.gradients.end(), NAN);
+    c.repeat(engine, Pass::kDweight);
+    const std::size_t weights = 7 * 5 * 3 * 3, from = static_cast<std::size_t>(c.steps[1].weight);
+    std::vector<float> sum;
+    for (std::size_t i = from; i < from + weights; ++i) {
+        sum.push_back(c.gradients[i] + c.gradients[i + static_cast<std::size_t>(c.net.parameters)]);
+    }
+    check_same(sum, std::span(c.result.gradients).subspan(from, weights), std::string("dweight, ") + engine.name);
+    check(std::isnan(c.gradients[from + weights]), "dweight is repeated without the bias");
+}
+
+void test_peak(const Engine& engine) {
+    float once = 0.0f, twice = 0.0f;
+    const double alone = engine.multiply_adds(1000, 1, &once), together = engine.multiply_adds(1000, 2, &twice);
+    check(together == 2 * alone, std::string("two threads do twice the multiply-adds, ") + engine.name);
+    check(std::isfinite(once) && twice == 2 * once, std::string("the chains stay finite, ") + engine.name);
+}
+
+}  // namespace
+
+void test_measure() {
+    for (const Engine* engine : engines()) {
+        test_maps(*engine, Pass::kForward, "forward");
+        test_maps(*engine, Pass::kDx, "dx");
+        test_dweight(*engine);
+        test_peak(*engine);
+    }
+}
+
+}  // namespace pellucid
