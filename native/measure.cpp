@@ -41,13 +41,13 @@ double Runner::time_step(int step, Pass pass, const float* params, int repetitio
     if (pass == Pass::kDx && !program_.steps[step].needs_dx) {
         throw std::invalid_argument("the step has no dx");
     }
-    if (arenas_.size() < needed || gradients_.size() < needed * static_cast<std::size_t>(program_.parameters)) {
+    if (arenas_.pointers.size() < needed ||
+        gradients_.size() < needed * static_cast<std::size_t>(program_.parameters)) {
         throw std::invalid_argument("run a batch with gradients first, of at least one block of 16 samples a thread");
     }
-    const Workspace space{arena_pointers_.data(), packed_.data(), gradients_.data(), losses_.data()};
     int came = 0;
     const double seconds = seconds_of(
-        [&] { came = engine_->repeat(program_, space, program_.steps[step], pass, params, repetitions, threads); });
+        [&] { came = engine_->repeat(program_, space(), program_.steps[step], pass, params, repetitions, threads); });
     if (came != threads) throw std::runtime_error("there were fewer threads than asked for");
     return seconds;
 }

@@ -41,8 +41,10 @@ struct Step {
     const float* scale;           // average pooling: 1/divisor of every output pixel
     bool column_major;            // flatten: each map column by column
     bool needs_dx;                // false where nothing before it learns
-    std::ptrdiff_t scratch;       // max pooling: where its winners are noted in the arena, in lanes
+    std::ptrdiff_t scratch;       // in the arena: max pooling's winners, Winograd's sums for the weight gradient
     std::ptrdiff_t packed;        // convolution: where its packed weights begin, forward; those for dx follow
+    int tile;                     // convolution: forward and dx by F(tile×tile, kernel×kernel); 0: the direct way
+    int weights_tile;             // the same of the weight gradient
 };
 
 struct Program {
@@ -54,6 +56,7 @@ struct Program {
     std::ptrdiff_t arena;       // lanes that one block takes
     std::ptrdiff_t parameters;  // floats
     std::ptrdiff_t packed;      // floats of all packed weights
+    std::ptrdiff_t scratch;     // lanes that one thread needs besides
 };
 
 // One batch, and where its results go. Samples are gathered by `rows` from images and targets of the whole data set.
@@ -78,7 +81,8 @@ enum class Pass : int { kForward, kDx, kDweight };
 
 // Buffers that one network keeps from batch to batch.
 struct Workspace {
-    void* const* arenas;  // lanes, one arena a thread
+    void* const* arenas;   // lanes, one arena a thread
+    void* const* scratch;  // lanes, one a thread; the first of them stay zero
     float* packed;
     float* gradients;  // one set a block
     double* losses;    // one a block

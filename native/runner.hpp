@@ -18,7 +18,7 @@ class Runner {
     };
 
     Runner(std::vector<Slot> slots, std::vector<Plan> plans, int input, int output, Loss loss, std::ptrdiff_t arena,
-           std::ptrdiff_t parameters, std::ptrdiff_t packed, const Engine* engine);
+           std::ptrdiff_t parameters, std::ptrdiff_t packed, std::ptrdiff_t scratch, const Engine* engine);
 
     void run(Batch& batch);
 
@@ -34,14 +34,23 @@ class Runner {
         void operator()(void* memory) const;
     };
 
+    // Pieces of memory of one size, zero at first.
+    struct Areas {
+        std::vector<std::unique_ptr<void, Free>> memory;
+        std::vector<void*> pointers;
+
+        void grow(std::size_t count, std::ptrdiff_t lanes_each);
+    };
+
+    Workspace space();
+
     std::vector<Slot> slots_;
     std::vector<Plan> plans_;
     std::vector<Step> steps_;
     Program program_;
     const Engine* engine_;
     std::mutex one_at_a_time_;
-    std::vector<std::unique_ptr<void, Free>> arenas_;
-    std::vector<void*> arena_pointers_;
+    Areas arenas_, scratch_;  // scratch for every thread; with fewer blocks than threads, all share the first arena
     std::vector<float> packed_, gradients_;
     std::vector<double> losses_;
     std::vector<ChunkSums> chunks_;

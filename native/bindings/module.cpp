@@ -61,6 +61,8 @@ Runner::Plan plan(const nb::dict& d) {
     step.needs_dx = nb::cast<bool>(d["needs_dx"]);
     step.scratch = nb::cast<std::ptrdiff_t>(d["scratch"]);
     step.packed = nb::cast<std::ptrdiff_t>(d["packed"]);
+    step.tile = nb::cast<int>(d["tile"]);
+    step.weights_tile = nb::cast<int>(d["weights_tile"]);
     plan.scale = nb::cast<std::vector<float>>(d["scale"]);
     return plan;
 }
@@ -139,14 +141,15 @@ void check_program(const std::vector<pellucid::Slot>& all, const std::vector<Run
 }
 
 void make(Runner* self, const nb::list& slot_rows, const nb::list& steps, int input, int output, int loss,
-          std::ptrdiff_t arena, std::ptrdiff_t parameters, std::ptrdiff_t packed, const std::string& isa) {
+          std::ptrdiff_t arena, std::ptrdiff_t parameters, std::ptrdiff_t packed, std::ptrdiff_t scratch,
+          const std::string& isa) {
     const pellucid::Engine& engine = engine_of(isa);
     std::vector<Runner::Plan> plans;
     for (const nb::handle step : steps) plans.push_back(plan(nb::cast<nb::dict>(step)));
     std::vector<pellucid::Slot> all = slots(slot_rows);
     check_program(all, plans, input, output, loss, arena, parameters, packed);
     new (self) Runner(std::move(all), std::move(plans), input, output, static_cast<pellucid::Loss>(loss), arena,
-                      parameters, packed, &engine);
+                      parameters, packed, scratch, &engine);
 }
 
 // NumPy hands out arrays whose numbers straddle the boundaries of their type; C++ must not read them as such.
@@ -247,7 +250,7 @@ NB_MODULE(_native, module) {
         "it may use; all 1 without it.");
     nb::class_<Runner>(module, "Runner", "A network's program with the memory it runs in.")
         .def("__init__", &make, "slots"_a, "steps"_a, "input"_a, "output"_a, "loss"_a, "arena"_a, "parameters"_a,
-             "packed"_a, "isa"_a)
+             "packed"_a, "scratch"_a, "isa"_a)
         // noconvert: an array of another type is refused; results written to a converted copy would be lost.
         .def("run", &run, "images"_a.noconvert(), "rows"_a.noconvert(), "params"_a.noconvert(), "outputs"_a.noconvert(),
              "threads"_a, "mean"_a.noconvert() = nb::none(), "target"_a.noconvert() = nb::none(),

@@ -24,6 +24,7 @@ namespace {
 #include "kernels/peak.hpp"
 #include "kernels/pooling.hpp"
 #include "kernels/update.hpp"
+#include "kernels/winograd.hpp"
 
 // All threads of a split block wait here for each other; a thread with a block of its own waits for nobody.
 void wait_for_others([[maybe_unused]] Part part) {
@@ -57,12 +58,26 @@ void copy_slot(const Program& program, const Step& step, lanes* arena, bool back
     }
 }
 
-void forward(const Program& program, const Step& step, lanes* arena, const float* packed, const float* params,
-             Part part) {
+void pack(const Program& program, const Step& step, const float* params, float* packed, Part part) {
+    if (step.op != Op::kConv) return;
+    if (step.tile == 2) return pack_winograd<5>(program, step, params, packed, part);
+    if (step.tile == 4) return pack_winograd<3>(program, step, params, packed, part);
+    pack_weights(program, step, params, packed, part);
+}
+
+void convolve(const Program& program, const Step& step, lanes* arena, lanes* scratch, const float* packed,
+              const float* params, Part part) {
+    const auto act = [&](lanes* y, int count) { activate(step.activation, step.alpha, y, count); };
+    if (step.tile == 2) return winograd_forward<2>(program, step, arena, scratch, packed, params, part, act);
+    if (step.tile == 4) return winograd_forward<4>(program, step, arena, scratch, packed, params, part, act);
+    conv_forward(program, step, arena, packed, params, part, act);
+}
+
+void forward(const Program& program, const Step& step, lanes* arena, lanes* scratch, const float* packed,
+             const float* params, Part part) {
     switch (step.op) {
         case Op::kConv:
-            conv_forward(program, step, arena, packed, params, part,
-                         [&](lanes* y, int count) { activate(step.activation, step.alpha, y, count); });
+            convolve(program, step, arena, scratch, packed, params, part);
             return;
         case Op::kMaxPool:
             max_pool(program, step, arena, part);
@@ -82,7 +97,23 @@ void forward(const Program& program, const Step& step, lanes* arena, const float
     activate_slot(program, step, arena, false, part);
 }
 
-void weight_gradient(const Program& program, const Step& step, const lanes* arena, float* gradients, Part part) {
+void lay_out_delta(const Program& program, const Step& step, lanes* arena, const lanes* scratch, Part part) {
+    if (step.weights_tile == 2) return tile_delta<2>(program, step, arena, scratch, part);
+    tile_delta<4>(program, step, arena, scratch, part);
+}
+
+template <int M>
+void weight_gradient_by_tiles(const Program& program, const Step& step, lanes* arena, lanes* scratch, float* gradients,
+                              Part part) {
+    winograd_products_gradient<M>(program, step, arena, scratch, part);
+    wait_for_others(part);
+    winograd_weight_gradient<M>(program, step, arena, scratch, gradients, part);
+}
+
+void weight_gradient(const Program& program, const Step& step, lanes* arena, lanes* scratch, float* gradients,
+                     Part part) {
+    if (step.weights_tile == 2) return weight_gradient_by_tiles<2>(program, step, arena, scratch, gradients, part);
+    if (step.weights_tile == 4) return weight_gradient_by_tiles<4>(program, step, arena, scratch, gradients, part);
     const Slot &in = program.slots[step.input], &out = program.slots[step.output];
     const bool one_tap = step.rows.kernel == 1 && step.columns.kernel == 1;
     if (in.plane() == 1 && out.plane() == 1 && one_tap && step.groups == 1) {
@@ -92,8 +123,15 @@ void weight_gradient(const Program& program, const Step& step, const lanes* aren
     }
 }
 
-void backward(const Program& program, const Step& step, lanes* arena, const float* packed, const float* params,
-              float* gradients, Part part) {
+void input_gradient(const Program& program, const Step& step, lanes* arena, lanes* scratch, const float* packed,
+                    const float* params, Part part) {
+    if (step.tile == 2) return winograd_dx<2>(program, step, arena, scratch, packed, part);
+    if (step.tile == 4) return winograd_dx<4>(program, step, arena, scratch, packed, part);
+    conv_dx(program, step, arena, packed, params, part);
+}
+
+void backward(const Program& program, const Step& step, lanes* arena, lanes* scratch, const float* packed,
+              const float* params, float* gradients, Part part) {
     if (step.activation != Activation::kNone) {
         activate_slot(program, step, arena, true, part);
         wait_for_others(part);
@@ -101,8 +139,12 @@ void backward(const Program& program, const Step& step, lanes* arena, const floa
     switch (step.op) {
         case Op::kConv:
             if (step.bias >= 0) bias_gradient(program, step, arena, gradients, part);
-            weight_gradient(program, step, arena, gradients, part);
-            if (step.needs_dx) conv_dx(program, step, arena, packed, params, part);
+            if (step.weights_tile) {
+                lay_out_delta(program, step, arena, scratch, part);
+                wait_for_others(part);
+            }
+            weight_gradient(program, step, arena, scratch, gradients, part);
+            if (step.needs_dx) input_gradient(program, step, arena, scratch, packed, params, part);
             return;
         case Op::kMaxPool:
             if (step.needs_dx) max_pool_backward(program, step, arena, part);
@@ -120,7 +162,8 @@ void backward(const Program& program, const Step& step, lanes* arena, const floa
 }
 
 // Take one block of 16 samples through the whole network and back, while its values stay in this thread's cache.
-void run_block(const Program& program, const Workspace& space, Batch& batch, int block, lanes* arena, Part part) {
+void run_block(const Program& program, const Workspace& space, Batch& batch, int block, lanes* arena, lanes* scratch,
+               Part part) {
     const int first = block * kLanes;
     if (batch.bytes) {
         gather<std::uint8_t>(program, batch, first, arena, part);
@@ -129,7 +172,7 @@ void run_block(const Program& program, const Workspace& space, Batch& batch, int
     }
     for (int i = 0; i < program.step_count; ++i) {
         wait_for_others(part);
-        forward(program, program.steps[i], arena, space.packed, batch.params, part);
+        forward(program, program.steps[i], arena, scratch, space.packed, batch.params, part);
     }
     wait_for_others(part);
     if (part.index == 0) {
@@ -140,7 +183,7 @@ void run_block(const Program& program, const Workspace& space, Batch& batch, int
     float* gradients = space.gradients + block * program.parameters;
     for (int i = program.step_count - 1; i >= 0; --i) {
         wait_for_others(part);
-        backward(program, program.steps[i], arena, space.packed, batch.params, gradients, part);
+        backward(program, program.steps[i], arena, scratch, space.packed, batch.params, gradients, part);
     }
 }
 
@@ -186,22 +229,21 @@ void run(const Program& program, const Workspace& space, Batch& batch) {
 #endif
         [[maybe_unused]] const FlushDenormals flush;
         for (int i = 0; i < program.step_count; ++i) {
-            if (program.steps[i].op == Op::kConv) {
-                pack_weights(program, program.steps[i], batch.params, space.packed, {here, team});
-            }
+            pack(program, program.steps[i], batch.params, space.packed, {here, team});
         }
+        lanes* scratch = static_cast<lanes*>(space.scratch[here]);
         wait_for_others({here, team});
         if (team == threads) {
             for (int block = here; block < alone; block += team) {
-                run_block(program, space, batch, block, static_cast<lanes*>(space.arenas[here]), {0, 1});
+                run_block(program, space, batch, block, static_cast<lanes*>(space.arenas[here]), scratch, {0, 1});
             }
             for (int block = alone; block < blocks; ++block) {
                 wait_for_others({here, team});
-                run_block(program, space, batch, block, static_cast<lanes*>(space.arenas[0]), {here, team});
+                run_block(program, space, batch, block, static_cast<lanes*>(space.arenas[0]), scratch, {here, team});
             }
         } else if (here == 0) {  // the runtime gave fewer threads than were asked for
             for (int block = 0; block < blocks; ++block) {
-                run_block(program, space, batch, block, static_cast<lanes*>(space.arenas[0]), {0, 1});
+                run_block(program, space, batch, block, static_cast<lanes*>(space.arenas[0]), scratch, {0, 1});
             }
         }
         if (batch.gradients) {

@@ -25,18 +25,18 @@ double multiply_adds(long rounds, int threads, float* sum) {
     return done;
 }
 
-void pass_once(const Program& program, const Step& step, Pass pass, lanes* arena, const float* packed,
+void pass_once(const Program& program, const Step& step, Pass pass, lanes* arena, lanes* scratch, const float* packed,
                const float* params, float* gradients) {
     const Part whole{0, 1};
     switch (pass) {
         case Pass::kForward:
-            forward(program, step, arena, packed, params, whole);
+            forward(program, step, arena, scratch, packed, params, whole);
             return;
         case Pass::kDx:
-            conv_dx(program, step, arena, packed, params, whole);
+            input_gradient(program, step, arena, scratch, packed, params, whole);
             return;
         case Pass::kDweight:
-            weight_gradient(program, step, arena, gradients, whole);
+            weight_gradient(program, step, arena, scratch, gradients, whole);
             return;
     }
 }
@@ -58,7 +58,8 @@ int repeat(const Program& program, const Workspace& space, const Step& step, Pas
 #endif
         [[maybe_unused]] const FlushDenormals flush;
         for (int i = 0; i < repetitions; ++i) {
-            pass_once(program, step, pass, static_cast<lanes*>(space.arenas[here]), space.packed, params,
+            pass_once(program, step, pass, static_cast<lanes*>(space.arenas[here]),
+                      static_cast<lanes*>(space.scratch[here]), space.packed, params,
                       space.gradients + here * program.parameters);
         }
     }

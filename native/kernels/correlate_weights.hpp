@@ -6,17 +6,7 @@
 // end.
 #pragma once
 
-#include "lanes.hpp"
-
-inline float sum_lanes(lanes v) {
-    // A fixed tree: 16 → 8 → 4 → 2 → 1.
-    float part[kLanes];
-    for (int i = 0; i < kLanes; ++i) part[i] = v[i];
-    for (int width = kLanes / 2; width > 0; width /= 2) {
-        for (int i = 0; i < width; ++i) part[i] += part[i + width];
-    }
-    return part[0];
-}
+#include "sum_lanes.hpp"
 
 // `taps` inputs lie `tap_step` apart; consecutive output pixels read inputs `step` apart, rows `x_row` apart.
 template <int TF, int TK>
@@ -34,12 +24,19 @@ void correlate_weights_tile(float* dweight, std::ptrdiff_t f_stride, std::ptrdif
             lanes v[TK];
             for (int k = 0; k < TK; ++k) v[k] = pixel[m * step + k * tap_step];
             for (int f = 0; f < TF; ++f) {
-                const lanes delta = d[f * dy_plane + m];
+                lanes delta = d[f * dy_plane + m];
+                keep_in_register(delta);
                 for (int k = 0; k < TK; ++k) sum[f][k] += delta * v[k];
             }
         }
     }
-    for (int f = 0; f < TF; ++f) {
-        for (int k = 0; k < TK; ++k) dweight[f * f_stride + k * k_stride] = sum_lanes(sum[f][k]);
+    const lanes* all = &sum[0][0];
+    for (int first = 0; first < TF * TK; first += kLanes) {
+        lanes addends[kLanes];
+        for (int i = 0; i < kLanes; ++i) addends[i] = first + i < TF * TK ? all[first + i] : lanes{};
+        const lanes totals = sum_lanes_of_16(addends);
+        for (int i = first; i < first + kLanes && i < TF * TK; ++i) {
+            dweight[i / TK * f_stride + i % TK * k_stride] = totals[i - first];
+        }
     }
 }

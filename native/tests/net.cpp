@@ -196,7 +196,7 @@ Runner make_runner(const Net& net, const Engine& engine) {
     Layout layout = net.layout(0);
     const int output = static_cast<int>(net.slots.size()) - 1;
     return Runner(std::move(layout.slots), std::move(layout.plans), 0, output, net.loss, layout.arena, net.parameters,
-                  layout.packed, &engine);
+                  layout.packed, layout.scratch, &engine);
 }
 
 std::vector<const Engine*> engines() {

@@ -26,7 +26,7 @@ struct Layout {
     std::vector<Slot> slots;
     std::vector<Runner::Plan> plans;
     std::vector<std::ptrdiff_t> gaps;  // where they begin
-    std::ptrdiff_t gap, arena = 0, packed = 0;
+    std::ptrdiff_t gap, arena = 0, packed = 0, scratch = 1;
 };
 
 // A chain of steps, planned as pellucid/engine/program.py plans it.

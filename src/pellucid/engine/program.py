@@ -12,6 +12,7 @@ from math import prod
 from typing import Any
 
 from pellucid.arrays import Shape
+from pellucid.engine import winograd
 from pellucid.engine.inheritance import speaks_for
 from pellucid.errors import EngineError
 from pellucid.graph import INPUT, Graph
@@ -67,6 +68,8 @@ class Step:
     needs_dx: bool = True
     scratch: int = 0
     packed: int = 0
+    tile: int = 0
+    weights_tile: int = 0
     scale: list[float] = field(default_factory=list[float])
 
     @property
@@ -178,6 +181,7 @@ class Program:
             arena=self._arena,
             parameters=parameters,
             packed=self._packed,
+            scratch=self._scratch,
             isa=isa,
         )
 
@@ -196,9 +200,13 @@ class Program:
         """Set borders, and give every slot and every step's notes their places."""
         for step in self.steps:
             if step.op == "conv":
+                if step.groups == 1:
+                    source, output = self.slots[step.input], self.slots[step.output]
+                    step.weights_tile = winograd.tile(step.rows, step.columns, output.height, output.width)
+                    step.tile = step.weights_tile if winograd.pays(source.channels) else 0
                 self._widen(step)
         self._places: list[tuple[int, int]] = []
-        self._arena = self._packed = 0
+        self._arena = self._packed = self._scratch = 0
         for slot in self.slots:
             self._places.append((self._arena, self._arena + slot.lanes))
             self._arena += 2 * slot.lanes
@@ -209,9 +217,16 @@ class Program:
                 self._arena += prod((output.channels, output.height, output.width))
             if step.op == "conv":
                 step.packed = self._packed
-                weights = source.channels // step.groups * output.channels * step.rows[0] * step.columns[0]
+                taps = winograd.POINTS**2 if step.tile else step.rows[0] * step.columns[0]
+                weights = source.channels // step.groups * output.channels * taps
                 self._packed += weights * (2 if step.needs_dx else 1)
                 self._require_countable(step, weights)
+            if step.weights_tile:
+                step.scratch = self._arena
+                self._arena += winograd.arena_lanes(
+                    step.weights_tile, source.channels, output.channels, output.height, output.width
+                )
+                self._scratch = max(self._scratch, winograd.scratch_lanes(source.channels, output.channels))
             self._require_countable(step, source.lanes, output.lanes, *step.rows, *step.columns)
 
     def _require_countable(self, step: Step, *numbers: int) -> None:
@@ -227,7 +242,11 @@ class Program:
         kernel, stride, dilation, before = step.columns
         after = stride * (output.width - 1) + dilation * (kernel - 1) - before - (source.width - 1)
         source.border = max(source.border, before, after)
-        if step.needs_dx and (kernel, stride, before) != (1, 1, 0):
+        if step.weights_tile:
+            beyond = -output.width % step.weights_tile  # pixels of the last tile that lie outside
+            source.border = max(source.border, after + beyond)
+            output.border = max(output.border, beyond)
+        if step.needs_dx and not step.tile and (kernel, stride, before) != (1, 1, 0):
             output.border = max(output.border, TILE_PIXELS - 1)
 
 

@@ -1,0 +1,46 @@
+"""Which convolutions the native engine computes by Winograd's way, and the memory that takes: kernels/winograd.hpp."""
+
+from __future__ import annotations
+
+import os
+
+from pellucid.layers.base import Window
+
+#: values along one axis under a tile: F(m, r) takes m outputs from m + r − 1 = 6 inputs
+POINTS = 6
+#: as in kernels/winograd.hpp
+_TILES_AT_ONCE = 32
+#: channels of one register tile of the weight gradient
+_WEIGHTS_CHANNELS = 2
+_ZEROS = 4 * _TILES_AT_ONCE + POINTS
+_LANES = 16
+
+
+def tile(rows: Window, columns: Window, height: int, width: int) -> int:
+    """Return the side of the tiles for a convolution with such windows and outputs; 0 for the direct way."""
+    kernel = rows[0]
+    if columns[0] != kernel or kernel not in (3, 5) or (rows[1:3], columns[1:3]) != ((1, 1), (1, 1)):
+        return 0
+    side = POINTS + 1 - kernel
+    if os.environ.get("PELLUCID_WINOGRAD") == "0" or min(height, width) < side:
+        return 0
+    return side
+
+
+def pays(channels: int) -> bool:
+    """Tell whether forward and dx gain by it too: what the transforms of outputs cost is shared by all channels."""
+    return channels >= 4
+
+
+def arena_lanes(side: int, channels: int, filters: int, height: int, width: int) -> int:
+    """Return the vectors of a block for δ tile by tile, and for Σ V ⊙ X with 16 filters to a vector."""
+    tiles = -(-height // side) * -(-width // side)
+    return filters * tiles * side**2 + channels * POINTS**2 * -(-filters // _LANES)
+
+
+def scratch_lanes(channels: int, filters: int) -> int:
+    """Return the vectors that a thread needs for itself, the largest of forward, dx and weight gradient."""
+    forward = POINTS**2 * channels
+    back = POINTS * filters + forward
+    weights = _ZEROS + _WEIGHTS_CHANNELS * POINTS * (_TILES_AT_ONCE + -(-filters // _LANES) * _LANES)
+    return _ZEROS + max(back, weights)
