@@ -216,8 +216,10 @@ class Network:
                 self._pixels(images), target, weight, self._flat, self._mean
             )
         else:
-            x, seed = self.prepare(images), (self.seed, self.step)
-            run = reference.forward(self.graph, self._params, self._state, x, training=True, seed=seed)
+            x = self.prepare(images)
+            run = reference.forward(
+                self.graph, self._params, self._state, x, training=True, seed=self.seed, step=self.step
+            )
             outputs = run.values[self.graph.nodes[-1].name]
             value, delta = self.loss.value_and_delta(outputs, target, sample_weight)
             _, gradients = reference.backward(self.graph, self._params, run, delta)
@@ -236,7 +238,9 @@ class Network:
         images, target = self.check_samples(x, y)
         state = {name: value.copy() for name, value in self._state.items()}
         start = self.prepare(images)
-        run = reference.forward(self.graph, self._params, state, start, training=training, seed=(self.seed, self.step))
+        run = reference.forward(
+            self.graph, self._params, state, start, training=training, seed=self.seed, step=self.step
+        )
         outputs = run.values[self.graph.nodes[-1].name]
         value, delta = self.loss.value_and_delta(outputs, target)
         deltas, gradients = reference.backward(self.graph, self._params, run, delta)

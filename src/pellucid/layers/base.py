@@ -91,8 +91,9 @@ class Layer(Described):
     def forward(self, params: Tensors, *xs: Any, **context: Any) -> tuple[Array, Any]:
         """Return ``(y, saved)``: the output, and whatever ``backward`` needs.
 
-        ``context`` holds ``state`` (see :meth:`init_state`), ``training`` (bool) and ``rng`` (a generator that is
-        the same for the same seed, step and layer).
+        ``context`` holds ``state`` (see :meth:`init_state`), ``training`` (bool), and for layers that draw random
+        numbers ``rng`` (a generator) and ``stream`` (a :class:`~pellucid.philox.Stream`: a number for every entry of
+        every sample); both are the same for the same seed, step and layer.
         """
         raise NotImplementedError(f"{type(self).__name__} does not define forward")
 
