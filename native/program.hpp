@@ -8,7 +8,7 @@
 namespace pellucid {
 
 // What a step computes; the names are those of the layers. A linear layer is a convolution of 1×1 maps.
-enum class Op : int { kConv, kMaxPool, kAvgPool, kActivation, kFlatten };
+enum class Op : int { kConv, kMaxPool, kAvgPool, kActivation, kFlatten, kDropout };
 
 enum class Activation : int { kNone, kReLU, kLeakyReLU, kELU, kSigmoid, kTanh };
 
@@ -42,6 +42,8 @@ struct Step {
     bool needs_dx;                // false where nothing before it learns
     std::ptrdiff_t scratch;       // max pooling: where its winners are noted in the arena, in lanes
     std::ptrdiff_t packed;        // convolution: where its packed weights begin, forward; those for dx follow
+    double p;                     // dropout: probability that an entry is dropped
+    int position;                 // dropout: of the layer in the graph
 };
 
 struct Program {
@@ -69,6 +71,8 @@ struct Batch {
     float* outputs;    // (count, K): the last layer's output, before the loss's activation
     double loss;       // Σ weight·ℓ
     int threads;
+    std::uint64_t seed, step;  // of the network: what dropout draws
+    bool training;             // dropout drops
 };
 
 // Buffers that one network keeps from batch to batch.

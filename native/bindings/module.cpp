@@ -49,6 +49,8 @@ Runner::Plan plan(const nb::dict& d) {
     step.needs_dx = nb::cast<bool>(d["needs_dx"]);
     step.scratch = nb::cast<std::ptrdiff_t>(d["scratch"]);
     step.packed = nb::cast<std::ptrdiff_t>(d["packed"]);
+    step.p = nb::cast<double>(d["p"]);
+    step.position = nb::cast<int>(d["position"]);
     plan.scale = nb::cast<std::vector<float>>(d["scale"]);
     return plan;
 }
@@ -68,6 +70,10 @@ bool fits(std::ptrdiff_t from, std::ptrdiff_t count, std::ptrdiff_t room) {
     return from >= 0 && count >= 0 && from <= room - count;
 }
 
+bool same_shape(const pellucid::Slot& a, const pellucid::Slot& b) {
+    return a.channels == b.channels && a.height == b.height && a.width == b.width;
+}
+
 // The kernels trust a program; what reaches them is looked through here.
 void check_program(const std::vector<pellucid::Slot>& all, const std::vector<Runner::Plan>& plans, int input,
                    int output, int loss, std::ptrdiff_t arena, std::ptrdiff_t parameters, std::ptrdiff_t packed) {
@@ -83,7 +89,7 @@ void check_program(const std::vector<pellucid::Slot>& all, const std::vector<Run
         const pellucid::Step& step = plan.step;
         const int op = static_cast<int>(step.op), activation = static_cast<int>(step.activation);
         require(known(step.input) && known(step.output), "a step's slot is out of range");
-        require(op >= 0 && op <= 4 && activation >= 0 && activation <= 5, "a step of unknown kind");
+        require(op >= 0 && op <= 5 && activation >= 0 && activation <= 5, "a step of unknown kind");
         const pellucid::Slot &in = all[static_cast<std::size_t>(step.input)],
                              &out = all[static_cast<std::size_t>(step.output)];
         const std::ptrdiff_t pixels = static_cast<std::ptrdiff_t>(out.height) * out.width;
@@ -106,6 +112,10 @@ void check_program(const std::vector<pellucid::Slot>& all, const std::vector<Run
         if (step.op == pellucid::Op::kAvgPool) {
             require(static_cast<std::ptrdiff_t>(plan.scale.size()) == pixels, "a pool needs a scale for every pixel");
         }
+        if (step.op == pellucid::Op::kDropout) {
+            require(same_shape(in, out), "a step changes the shape that it should keep");
+            require(step.p >= 0.0 && step.p < 1.0 && step.position >= 0, "dropout of no probability or no place");
+        }
     }
 }
 
@@ -124,7 +134,7 @@ void make(Runner* self, const nb::list& slot_rows, const nb::list& steps, int in
 double run(Runner& self, const nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>& images, const Rows& rows,
            const Floats& params, const Output& outputs, int threads, const std::optional<Floats>& mean,
            const std::optional<Floats>& target, const std::optional<Floats>& weight,
-           const std::optional<Output>& gradients) {
+           const std::optional<Output>& gradients, std::uint64_t seed, std::uint64_t step, bool training) {
     const pellucid::Program& program = self.program();
     const pellucid::Slot &in = program.slots[program.input], &out = program.slots[program.output];
     const std::size_t sample = static_cast<std::size_t>(in.channels) * static_cast<std::size_t>(in.height * in.width);
@@ -154,7 +164,10 @@ double run(Runner& self, const nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu
                           gradients ? gradients->data() : nullptr,
                           outputs.data(),
                           0.0,
-                          threads};
+                          threads,
+                          seed,
+                          step,
+                          training};
     const nb::gil_scoped_release released;
     self.run(batch);
     return batch.loss;
@@ -174,6 +187,6 @@ NB_MODULE(_native, module) {
         // noconvert: an array of another type is refused; results written to a converted copy would be lost.
         .def("run", &run, "images"_a.noconvert(), "rows"_a.noconvert(), "params"_a.noconvert(), "outputs"_a.noconvert(),
              "threads"_a, "mean"_a.noconvert() = nb::none(), "target"_a.noconvert() = nb::none(),
-             "weight"_a.noconvert() = nb::none(), "gradients"_a.noconvert() = nb::none(),
-             "Run one batch; returns the loss. Fills outputs, and gradients if they are given.");
+             "weight"_a.noconvert() = nb::none(), "gradients"_a.noconvert() = nb::none(), "seed"_a = 0, "step"_a = 0,
+             "training"_a = false, "Run one batch; returns the loss. Fills outputs, and gradients if they are given.");
 }

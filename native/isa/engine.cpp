@@ -18,6 +18,7 @@ namespace {
 
 #include "kernels/activation.hpp"
 #include "kernels/conv.hpp"
+#include "kernels/dropout.hpp"
 #include "kernels/loss.hpp"
 #include "kernels/pack.hpp"
 #include "kernels/pooling.hpp"
@@ -67,11 +68,11 @@ void copy_slot(const Program& program, const Step& step, lanes* arena, bool back
     }
 }
 
-void forward(const Program& program, const Step& step, lanes* arena, const float* packed, const float* params,
+void forward(const Program& program, const Step& step, const Batch& batch, int first, lanes* arena, const float* packed,
              Part part) {
     switch (step.op) {
         case Op::kConv:
-            conv_forward(program, step, arena, packed, params, part,
+            conv_forward(program, step, arena, packed, batch.params, part,
                          [&](lanes* y, int count) { activate(step.activation, step.alpha, y, count); });
             return;
         case Op::kMaxPool:
@@ -86,14 +87,21 @@ void forward(const Program& program, const Step& step, lanes* arena, const float
         case Op::kActivation:
             copy_slot(program, step, arena, false, part);
             break;
+        case Op::kDropout:
+            if (batch.training) {
+                dropout(program, step, batch, first, arena, part);
+            } else {
+                copy_slot(program, step, arena, false, part);
+            }
+            break;
     }
     if (step.activation == Activation::kNone) return;
     wait_for_others(part);
     activate_slot(program, step, arena, false, part);
 }
 
-void backward(const Program& program, const Step& step, lanes* arena, const float* packed, const float* params,
-              float* gradients, Part part) {
+void backward(const Program& program, const Step& step, const Batch& batch, int first, lanes* arena,
+              const float* packed, float* gradients, Part part) {
     if (step.activation != Activation::kNone) {
         activate_slot(program, step, arena, true, part);
         wait_for_others(part);
@@ -108,7 +116,7 @@ void backward(const Program& program, const Step& step, lanes* arena, const floa
             } else {
                 conv_weight_gradient(program, step, arena, gradients, part);
             }
-            if (step.needs_dx) conv_dx(program, step, arena, packed, params, part);
+            if (step.needs_dx) conv_dx(program, step, arena, packed, batch.params, part);
             return;
         }
         case Op::kMaxPool:
@@ -123,6 +131,14 @@ void backward(const Program& program, const Step& step, lanes* arena, const floa
         case Op::kActivation:
             if (step.needs_dx) copy_slot(program, step, arena, true, part);
             return;
+        case Op::kDropout:
+            if (!step.needs_dx) return;
+            if (batch.training) {
+                dropout_backward(program, step, batch, first, arena, part);
+            } else {
+                copy_slot(program, step, arena, true, part);
+            }
+            return;
     }
 }
 
@@ -136,7 +152,7 @@ void run_block(const Program& program, const Workspace& space, Batch& batch, int
     }
     for (int i = 0; i < program.step_count; ++i) {
         wait_for_others(part);
-        forward(program, program.steps[i], arena, space.packed, batch.params, part);
+        forward(program, program.steps[i], batch, first, arena, space.packed, part);
     }
     wait_for_others(part);
     if (part.index == 0) {
@@ -147,7 +163,7 @@ void run_block(const Program& program, const Workspace& space, Batch& batch, int
     float* gradients = space.gradients + block * program.parameters;
     for (int i = program.step_count - 1; i >= 0; --i) {
         wait_for_others(part);
-        backward(program, program.steps[i], arena, space.packed, batch.params, gradients, part);
+        backward(program, program.steps[i], batch, first, arena, space.packed, gradients, part);
     }
 }
 

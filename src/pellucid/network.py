@@ -213,7 +213,7 @@ class Network:
             if self.loss.reduction == "mean":
                 weight = weight / weight.sum()
             value, gradient, outputs = self._native.gradients(
-                self._pixels(images), target, weight, self._flat, self._mean
+                self._pixels(images), target, weight, self._flat, self._mean, self.seed, self.step
             )
         else:
             x = self.prepare(images)

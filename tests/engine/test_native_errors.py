@@ -20,7 +20,6 @@ from pellucid.layers import (
     BatchNorm2d,
     Concat,
     Conv2d,
-    Dropout,
     Flatten,
     Layer,
     LeakyReLU,
@@ -102,7 +101,6 @@ class TotalError(SquaredError):
 REFUSED: list[tuple[list[Layer], tuple[int, ...], str]] = [
     ([Linear(3), Softmax()], (4,), r"Softmax\(\) has no native step"),
     ([BatchNorm2d(), Flatten(), Linear(2)], (1, 4, 4), r"BatchNorm2d\(\) has no native step"),
-    ([Linear(3), Dropout(0.25)], (4,), r"Dropout\(p=0\.25\) has no native step"),
     ([LPPool2d(2), Flatten()], (1, 4, 4), r"LPPool2d\(2\) has no native step"),
     ([LocalResponseNorm(3), Flatten()], (3, 4, 4), r"LocalResponseNorm\(3\) has no native step"),
     ([Linear(3), Own()], (4,), r"Own\(\) has no native step"),

@@ -113,7 +113,7 @@ class NativeEngine:
         return outputs
 
     def gradients(
-        self, images: Array, target: Array, weight: Array, params: Array, mean: Array | None
+        self, images: Array, target: Array, weight: Array, params: Array, mean: Array | None, seed: int, step: int
     ) -> tuple[float, Array, Array]:
         """Return Σ weight·ℓ, its gradient for the flat parameters, and the outputs (N, K).
 
@@ -123,6 +123,7 @@ class NativeEngine:
             weight: (N,), already divided by their sum if the loss is a mean.
             params: flat.
             mean: taken off each image; None for none.
+            seed, step: of the network, for what layers draw.
         """
         outputs, gradient = np.empty((len(images), self._classes), np.float32), np.empty_like(params)
         value = self._runner.run(
@@ -135,6 +136,9 @@ class NativeEngine:
             target=np.ascontiguousarray(target, np.float32),
             weight=np.ascontiguousarray(weight, np.float32),
             gradients=gradient,
+            seed=seed % 2**64,
+            step=step,
+            training=True,
         )
         return value, gradient, outputs
 

@@ -21,7 +21,7 @@ TILE_PIXELS = 4
 #: the largest kernel that the native convolution takes, along one axis
 MOST_TAPS = 64
 
-_OPS = {"conv": 0, "max_pool": 1, "avg_pool": 2, "activation": 3, "flatten": 4}
+_OPS = {"conv": 0, "max_pool": 1, "avg_pool": 2, "activation": 3, "flatten": 4, "dropout": 5}
 _ACTIVATIONS = {"none": 0, "relu": 1, "leaky_relu": 2, "elu": 3, "sigmoid": 4, "tanh": 5}
 _LOSSES = {"CrossEntropy": 0, "LogLoss": 1, "SquaredError": 2}
 
@@ -62,6 +62,8 @@ class Step:
     needs_dx: bool = True
     scratch: int = 0
     packed: int = 0
+    p: float = 0.0
+    position: int = 0
     scale: list[float] = field(default_factory=list[float])
 
     @property
@@ -92,12 +94,13 @@ class Program:
         self._is_vector: list[bool] = []
         self._offsets = offsets
         self._node = ""
+        self._position = 0
         slot = self._new(graph.input_shape)
         source = INPUT
-        for node in graph.nodes:
+        for position, node in enumerate(graph.nodes):
             if node.inputs != (source,):
                 raise EngineError(f"layer {node.name!r} joins branches, which the native engine does not do yet")
-            self._node = node.name
+            self._node, self._position = node.name, position
             if not _emits_itself(type(node.layer)):
                 raise EngineError(f"layer {node.name!r} {node.layer!r} changes what its native step computes")
             slot = node.layer.emit(self, slot)
@@ -145,9 +148,11 @@ class Program:
         if self.steps and self.steps[-1].activation == "none" and self.steps[-1].op != "flatten":
             self.steps[-1].activation, self.steps[-1].alpha = kind, alpha
             return slot
-        maps = self.slots[slot]
-        shape = (maps.channels,) if self._is_vector[slot] else (maps.channels, maps.height, maps.width)
-        return self._add("activation", slot, shape, activation=kind, alpha=alpha)
+        return self._add("activation", slot, self._full_shape(slot), activation=kind, alpha=alpha)
+
+    def dropout(self, slot: int, p: float) -> int:
+        """Add a dropout; what it draws depends on where the layer stands in the graph."""
+        return self._add("dropout", slot, self._full_shape(slot), p=p, position=self._position)
 
     def shape(self, slot: int) -> tuple[int, int, int]:
         """Return (C, H, W) of a slot; a vector is maps of one pixel."""
@@ -175,6 +180,9 @@ class Program:
         self._is_vector.append(len(shape) == 1)
         self.slots.append(Slot(*(shape if len(shape) == 3 else (shape[0], 1, 1))))
         return len(self.slots) - 1
+
+    def _full_shape(self, slot: int) -> Shape:
+        return self.shape(slot)[:1] if self._is_vector[slot] else self.shape(slot)
 
     def _add(self, op: str, slot: int, shape: Shape, **settings: Any) -> int:
         output = self._new(shape)

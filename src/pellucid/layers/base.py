@@ -45,6 +45,10 @@ class NativeProgram(Protocol):
         """Apply an activation."""
         ...
 
+    def dropout(self, slot: int, p: float) -> int:
+        """Add a dropout."""
+        ...
+
     def shape(self, slot: int) -> tuple[int, int, int]:
         """Return (C, H, W) of a slot; a vector is maps of one pixel."""
         ...

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from pellucid.arrays import Array, Shape, Tensors
 from pellucid.errors import ConfigError
-from pellucid.layers.base import Formula, Layer, require
+from pellucid.layers.base import Formula, Layer, NativeProgram, require
 from pellucid.philox import Stream
 
 
@@ -70,6 +70,10 @@ class Dropout(Layer):
         """Return dx = m·dy/(1 − p), or dy if nothing was dropped."""
         scale = saved
         return dy if scale is None else dy * scale, {}
+
+    def emit(self, program: NativeProgram, slot: int) -> int:
+        """Become a native dropout."""
+        return program.dropout(slot, self.p)
 
     @property
     def _dropped(self) -> int:
