@@ -8,7 +8,7 @@
 namespace pellucid {
 
 // What a step computes; the names are those of the layers. A linear layer is a convolution of 1×1 maps.
-enum class Op : int { kConv, kMaxPool, kAvgPool, kActivation, kFlatten, kDropout };
+enum class Op : int { kConv, kMaxPool, kAvgPool, kActivation, kFlatten, kDropout, kLPPool, kSoftmax, kResponseNorm };
 
 enum class Activation : int { kNone, kReLU, kLeakyReLU, kELU, kSigmoid, kTanh };
 
@@ -40,10 +40,13 @@ struct Step {
     const float* scale;           // average pooling: 1/divisor of every output pixel
     bool column_major;            // flatten: each map column by column
     bool needs_dx;                // false where nothing before it learns
-    std::ptrdiff_t scratch;       // max pooling: where its winners are noted in the arena, in lanes
+    std::ptrdiff_t scratch;       // where max pooling notes its winners, response norm its s, in the arena, in lanes
     std::ptrdiff_t packed;        // convolution: where its packed weights begin, forward; those for dx follow
-    double p;                     // dropout: probability that an entry is dropped
+    double p;                     // dropout: probability that an entry is dropped; LP pooling: of the p-norm
     int position;                 // dropout: of the layer in the graph
+    int size;                     // response norm: s = k + share·Σ x² over so many channels, y = x·s^(−beta)
+    float k, share;
+    double beta;
 };
 
 struct Program {

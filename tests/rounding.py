@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from math import prod
 
 import numpy as np
+from rounding_channels import channels_backward, channels_forward, norm_backward, norm_forward
 
 from pellucid import Network
 from pellucid.engine import reference
@@ -30,9 +31,12 @@ from pellucid.layers import (
     Layer,
     LeakyReLU,
     Linear,
+    LocalResponseNorm,
+    LPPool2d,
     MaxPool2d,
     ReLU,
     Sigmoid,
+    Softmax,
     Tanh,
 )
 from pellucid.layers.windows import overlap_add, pad, windows
@@ -145,6 +149,10 @@ def forward(layer: Layer, params: Params, x: Rounded) -> Rounded:
         return Rounded(y, _fields(layer, x.variance).max(axis=(-2, -1)))
     if isinstance(layer, Masked):
         return layer.rounded(x)
+    if isinstance(layer, LPPool2d):
+        return Rounded(y, norm_forward(layer, x.value, x.variance))
+    if isinstance(layer, (Softmax, LocalResponseNorm)):
+        return Rounded(y, channels_forward(layer, x.value, x.variance))
     squares = {key: value**2 if key == "weight" else 0 * value for key, value in params.items()}
     sizes = {key: abs(value) for key, value in params.items()}
     # An average weighs by 1/n, not 1/n²: its squares are too large here, on the safe side.
@@ -165,6 +173,10 @@ def backward(layer: Layer, params: Params, x: Rounded, dy: Rounded) -> tuple[Rou
         return Rounded(dx, _max_pool_variance(layer, x, dy)), {}
     if isinstance(layer, Masked):
         return layer.rounded(dy), {}
+    if isinstance(layer, LPPool2d):
+        return Rounded(dx, norm_backward(layer, x.value, x.variance, dy.value, dy.variance)), {}
+    if isinstance(layer, (Softmax, LocalResponseNorm)):
+        return Rounded(dx, channels_backward(layer, x.value, x.variance, dy.value, dy.variance)), {}
     _, for_dx, for_grads = roundings(layer, params, x.value, y)
     sizes = {key: abs(value) for key, value in params.items()}
     squares = {key: value**2 for key, value in params.items()}

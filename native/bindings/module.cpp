@@ -4,6 +4,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <cmath>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -51,6 +52,10 @@ Runner::Plan plan(const nb::dict& d) {
     step.packed = nb::cast<std::ptrdiff_t>(d["packed"]);
     step.p = nb::cast<double>(d["p"]);
     step.position = nb::cast<int>(d["position"]);
+    step.size = nb::cast<int>(d["size"]);
+    step.k = nb::cast<float>(d["k"]);
+    step.share = nb::cast<float>(d["share"]);
+    step.beta = nb::cast<double>(d["beta"]);
     plan.scale = nb::cast<std::vector<float>>(d["scale"]);
     return plan;
 }
@@ -89,7 +94,7 @@ void check_program(const std::vector<pellucid::Slot>& all, const std::vector<Run
         const pellucid::Step& step = plan.step;
         const int op = static_cast<int>(step.op), activation = static_cast<int>(step.activation);
         require(known(step.input) && known(step.output), "a step's slot is out of range");
-        require(op >= 0 && op <= 5 && activation >= 0 && activation <= 5, "a step of unknown kind");
+        require(op >= 0 && op <= 8 && activation >= 0 && activation <= 5, "a step of unknown kind");
         const pellucid::Slot &in = all[static_cast<std::size_t>(step.input)],
                              &out = all[static_cast<std::size_t>(step.output)];
         const std::ptrdiff_t pixels = static_cast<std::ptrdiff_t>(out.height) * out.width;
@@ -106,16 +111,24 @@ void check_program(const std::vector<pellucid::Slot>& all, const std::vector<Run
             require(step.bias < 0 || fits(step.bias, out.channels, parameters), "a bias lies outside the parameters");
             require(fits(step.packed, step.needs_dx ? 2 * weights : weights, packed), "packed weights have no room");
         }
-        if (step.op == pellucid::Op::kMaxPool) {
-            require(fits(step.scratch, out.channels * pixels, arena), "a pool's notes lie outside the arena");
+        if (step.op == pellucid::Op::kMaxPool || step.op == pellucid::Op::kResponseNorm) {
+            require(fits(step.scratch, out.channels * pixels, arena), "a step's notes lie outside the arena");
         }
         if (step.op == pellucid::Op::kAvgPool) {
             require(static_cast<std::ptrdiff_t>(plan.scale.size()) == pixels, "a pool needs a scale for every pixel");
         }
-        if (step.op == pellucid::Op::kDropout) {
+        if (step.op == pellucid::Op::kDropout || step.op == pellucid::Op::kSoftmax ||
+            step.op == pellucid::Op::kResponseNorm) {
             require(same_shape(in, out), "a step changes the shape that it should keep");
+        }
+        if (step.op == pellucid::Op::kDropout) {
             require(step.p >= 0.0 && step.p < 1.0 && step.position >= 0, "dropout of no probability or no place");
         }
+        if (step.op == pellucid::Op::kLPPool) {
+            require(in.channels == out.channels, "a pool changes the number of channels");
+            require(step.p >= 1.0 && step.p < HUGE_VAL, "a norm must be a finite number of at least 1");
+        }
+        if (step.op == pellucid::Op::kResponseNorm) require(step.size >= 1, "a neighbourhood has no channels");
     }
 }
 

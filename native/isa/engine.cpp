@@ -20,8 +20,11 @@ namespace {
 #include "kernels/conv.hpp"
 #include "kernels/dropout.hpp"
 #include "kernels/loss.hpp"
+#include "kernels/lp_pool.hpp"
 #include "kernels/pack.hpp"
 #include "kernels/pooling.hpp"
+#include "kernels/response_norm.hpp"
+#include "kernels/softmax.hpp"
 
 // Denormal numbers slow the arithmetic down a hundred times and carry nothing: flushed to zero here, and the caller's
 // setting put back.
@@ -94,6 +97,15 @@ void forward(const Program& program, const Step& step, const Batch& batch, int f
                 copy_slot(program, step, arena, false, part);
             }
             break;
+        case Op::kLPPool:
+            lp_pool(program, step, arena, part);
+            break;
+        case Op::kSoftmax:
+            softmax(program, step, arena, part);
+            break;
+        case Op::kResponseNorm:
+            response_norm(program, step, arena, part);
+            break;
     }
     if (step.activation == Activation::kNone) return;
     wait_for_others(part);
@@ -138,6 +150,15 @@ void backward(const Program& program, const Step& step, const Batch& batch, int 
             } else {
                 copy_slot(program, step, arena, true, part);
             }
+            return;
+        case Op::kLPPool:
+            if (step.needs_dx) lp_pool_backward(program, step, arena, part);
+            return;
+        case Op::kSoftmax:
+            if (step.needs_dx) softmax_backward(program, step, arena, part);
+            return;
+        case Op::kResponseNorm:
+            if (step.needs_dx) response_norm_backward(program, step, arena, part);
             return;
     }
 }

@@ -9,7 +9,21 @@ from native_nets import LOSSES, NETS, RNG, SETS, build, samples, set_isa
 from rounding import assert_within_rounding
 
 from pellucid import Network
-from pellucid.layers import AvgPool2d, Conv2d, Flatten, LeakyReLU, Linear, MaxPool2d, ReLU, Tanh
+from pellucid.layers import (
+    AvgPool2d,
+    Conv2d,
+    Dropout,
+    Flatten,
+    Layer,
+    LeakyReLU,
+    Linear,
+    LocalResponseNorm,
+    LPPool2d,
+    MaxPool2d,
+    ReLU,
+    Softmax,
+    Tanh,
+)
 from pellucid.losses import CrossEntropy, LogLoss, Loss, SquaredError
 from pellucid.regularizers import L1, L2
 
@@ -30,12 +44,19 @@ def test_loss_outputs_and_gradients_of_every_layer(name: str, loss: str) -> None
         assert_within_rounding(network, *samples(network, n))
 
 
+BLOCKS: dict[str, list[Layer]] = {
+    "usual": [Conv2d(5, 3), ReLU(), MaxPool2d(2), Conv2d(7, 3, 1, 1), Tanh(), AvgPool2d(2), Flatten(), Linear(4)],
+    "norms": [Conv2d(5, 3), LocalResponseNorm(3, 1.0), LPPool2d(2), Dropout(0.2), Conv2d(3, 3, 1, 1), Softmax(),
+              LPPool2d(3, 2, norm_type=3), Flatten(), Dropout(0.5), Linear(4)],
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("n", [1, 15, 16, 17, 31, 33, 128])
-def test_batches_around_a_block_of_16(n: int, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", BLOCKS)
+def test_batches_around_a_block_of_16(name: str, n: int, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", str(threads))
-    layers = [Conv2d(5, 3), ReLU(), MaxPool2d(2), Conv2d(7, 3, padding=1), Tanh(), AvgPool2d(2), Flatten(), Linear(4)]
-    network = build(layers, (2, 10, 13))
+    network = build(BLOCKS[name], (2, 10, 13))
     assert_within_rounding(network, *samples(network, n))
 
 

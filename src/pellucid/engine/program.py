@@ -21,7 +21,19 @@ TILE_PIXELS = 4
 #: the largest kernel that the native convolution takes, along one axis
 MOST_TAPS = 64
 
-_OPS = {"conv": 0, "max_pool": 1, "avg_pool": 2, "activation": 3, "flatten": 4, "dropout": 5}
+_OPS = {
+    "conv": 0,
+    "max_pool": 1,
+    "avg_pool": 2,
+    "activation": 3,
+    "flatten": 4,
+    "dropout": 5,
+    "lp_pool": 6,
+    "softmax": 7,
+    "response_norm": 8,
+}
+#: steps that an activation may ride along with: their own way back does not need their y, which it overwrites
+_TAKE_ALONG = ("conv", "max_pool", "avg_pool", "activation", "dropout")
 _ACTIVATIONS = {"none": 0, "relu": 1, "leaky_relu": 2, "elu": 3, "sigmoid": 4, "tanh": 5}
 _LOSSES = {"CrossEntropy": 0, "LogLoss": 1, "SquaredError": 2}
 
@@ -64,6 +76,10 @@ class Step:
     packed: int = 0
     p: float = 0.0
     position: int = 0
+    size: int = 0
+    k: float = 0.0
+    share: float = 0.0
+    beta: float = 0.0
     scale: list[float] = field(default_factory=list[float])
 
     @property
@@ -136,6 +152,10 @@ class Program:
         """Add an average pooling; ``scale`` is 1/divisor of every output pixel, row by row."""
         return self._add("avg_pool", slot, shape, rows=rows, columns=columns, scale=scale)
 
+    def lp_pool(self, slot: int, shape: Shape, rows: Window, columns: Window, p: float) -> int:
+        """Add a pooling by the p-norm."""
+        return self._add("lp_pool", slot, shape, rows=rows, columns=columns, p=p)
+
     def flatten(self, slot: int, *, column_major: bool = False) -> int:
         """Add the change from maps to a vector; what is one already stays."""
         maps = self.slots[slot]
@@ -145,10 +165,18 @@ class Program:
 
     def activation(self, slot: int, kind: str, alpha: float = 0.0) -> int:
         """Apply an activation; it rides along with the step before it, if that step has none yet."""
-        if self.steps and self.steps[-1].activation == "none" and self.steps[-1].op != "flatten":
+        if self.steps and self.steps[-1].activation == "none" and self.steps[-1].op in _TAKE_ALONG:
             self.steps[-1].activation, self.steps[-1].alpha = kind, alpha
             return slot
         return self._add("activation", slot, self._full_shape(slot), activation=kind, alpha=alpha)
+
+    def softmax(self, slot: int) -> int:
+        """Add a softmax over the channels, at every pixel."""
+        return self._add("softmax", slot, self._full_shape(slot))
+
+    def response_norm(self, slot: int, size: int, k: float, share: float, beta: float) -> int:
+        """Add y = x·s^(−beta), s = k + share·Σ x² over ``size`` neighbouring channels."""
+        return self._add("response_norm", slot, self._full_shape(slot), size=size, k=k, share=share, beta=beta)
 
     def dropout(self, slot: int, p: float) -> int:
         """Add a dropout; what it draws depends on where the layer stands in the graph."""
@@ -202,7 +230,7 @@ class Program:
             self._arena += 2 * slot.lanes
         for step in self.steps:
             source, output = self.slots[step.input], self.slots[step.output]
-            if step.op == "max_pool":
+            if step.op in ("max_pool", "response_norm"):
                 step.scratch = self._arena
                 self._arena += prod((output.channels, output.height, output.width))
             if step.op == "conv":

@@ -37,12 +37,24 @@ class NativeProgram(Protocol):
         """Add an average pooling."""
         ...
 
+    def lp_pool(self, slot: int, shape: Shape, rows: Window, columns: Window, p: float) -> int:
+        """Add a pooling by the p-norm."""
+        ...
+
     def flatten(self, slot: int, *, column_major: bool = False) -> int:
         """Add the change from maps to a vector."""
         ...
 
     def activation(self, slot: int, kind: str, alpha: float = 0.0) -> int:
         """Apply an activation."""
+        ...
+
+    def softmax(self, slot: int) -> int:
+        """Add a softmax over the channels."""
+        ...
+
+    def response_norm(self, slot: int, size: int, k: float, share: float, beta: float) -> int:
+        """Add y = x·s^(−beta), s = k + share·Σ x² over ``size`` neighbouring channels."""
         ...
 
     def dropout(self, slot: int, p: float) -> int:
