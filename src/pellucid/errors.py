@@ -1,4 +1,4 @@
-"""Every error the library raises on purpose. All derive from :class:`PellucidError`.
+"""Every error the library raises on purpose, all derived from :class:`PellucidError`, and its warnings.
 
 A message says where (layer path and settings), what came, what was expected, and what to do.
 """
@@ -36,6 +36,10 @@ class NonFiniteError(PellucidError, ArithmeticError):
 
 class EngineError(PellucidError, RuntimeError):
     """The engine asked for cannot run this network here."""
+
+
+class EngineWarning(UserWarning):
+    """``engine="auto"`` chose the slower reference engine, because the native one lacks something."""
 
 
 class MissingExtraError(PellucidError, ImportError):

@@ -39,7 +39,7 @@ class Network:
         loss: ``"cross_entropy"``, ``"log_loss"``, ``"squared_error"``, or a :class:`~pellucid.losses.Loss`.
         seed: fixes initial weights, dropout, and the order of samples in :meth:`fit`.
         dtype: ``"float32"`` or ``"float64"``.
-        engine: ``"auto"``, ``"reference"`` or ``"native"``.
+        engine: ``"auto"``, ``"reference"`` or ``"native"``; see ``docs/native-engine.md``.
         input_mean: subtracted from every input. An array, (C,) for one mean a channel or the input's shape for one a
             pixel; or ``"channel"`` or ``"pixel"`` to take it from the training data at the first :meth:`fit`
             (Epelbaum, "Input layer", μ_f and μ_fjk). Not for regression.
@@ -347,8 +347,13 @@ class Network:
         """Return an independent network with the same weights, in another dtype if one is given."""
         _require_dtype(dtype or self.dtype.name)
         tensors = {k: v.astype(dtype or v.dtype) for k, v in self.tensors().items()}
-        engine = self._asked_engine if dtype in (None, self.dtype.name) else "auto"
-        return Network.rebuild({**self.describe(), "dtype": dtype or self.dtype.name}, tensors, engine=engine)
+        if dtype in (None, self.dtype.name):
+            engine = self.engine  # one that fell back does so again, and has been warned about
+        else:
+            engine = "reference" if self._asked_engine == "reference" else "auto"
+        network = Network.rebuild({**self.describe(), "dtype": dtype or self.dtype.name}, tensors, engine=engine)
+        network._asked_engine = self._asked_engine
+        return network
 
     def centre_on(self, images: Array, rows: Array | None = None) -> None:
         """Set :attr:`input_mean` from images, or some rows of them, if its kind was asked for and it is not known."""

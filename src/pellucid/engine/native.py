@@ -84,7 +84,7 @@ class NativeEngine:
     def __init__(self, graph: Graph, loss: Loss, offsets: dict[str, int], parameters: int) -> None:
         native = compiled_part()
         if type(loss).__module__ != "pellucid.losses":
-            raise EngineError(f"the native engine does not know the loss {loss!r}; use engine='reference'")
+            raise EngineError(f"the native engine does not know the loss {loss!r}")
         self.isa = os.environ.get("PELLUCID_ISA") or native.instruction_set()
         program = Program(graph, offsets)
         self._make = partial(program.runner, native, type(loss).__name__, parameters, self.isa)

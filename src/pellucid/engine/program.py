@@ -119,7 +119,10 @@ class Program:
             self._node, self._position = node.name, position
             if not _emits_itself(type(node.layer)):
                 raise EngineError(f"layer {node.name!r} {node.layer!r} changes what its native step computes")
-            slot = node.layer.emit(self, slot)
+            try:
+                slot = node.layer.emit(self, slot)
+            except EngineError as error:
+                raise EngineError(f"layer {node.name!r}: {error}") from None
             source = node.name
         self.output = slot
         if not self._is_vector[slot]:
@@ -131,7 +134,7 @@ class Program:
     ) -> int:
         """Add a convolution with the layer's weight and bias; a linear layer is one of maps of one pixel."""
         if max(rows[0], columns[0]) > MOST_TAPS:
-            raise EngineError(f"layer {self._node!r} has a kernel larger than the native engine's {MOST_TAPS} pixels")
+            raise EngineError(f"its kernel is larger than the native engine's {MOST_TAPS} pixels")
         weight, bias = self._offsets[f"{self._node}.weight"], self._offsets.get(f"{self._node}.bias", -1)
         return self._add(
             "conv", slot, shape, rows=rows, columns=columns, groups=groups, flip=flip, weight=weight, bias=bias
