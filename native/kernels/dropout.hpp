@@ -1,6 +1,7 @@
 // Dropout with the samples in the lanes. The mask is a function of the counter, so backward computes it again.
 #pragma once
 
+#include "choose.hpp"
 #include "part.hpp"
 #include "philox.hpp"
 #include "program.hpp"
@@ -15,16 +16,17 @@ inline std::uint32_t dropped_words(double p) {
 inline void drop(const Step& step, const Batch& batch, int first, const Slot& shape, const lanes* from, int from_pitch,
                  lanes* to, int to_pitch, Part part) {
     const int rows = shape.channels * shape.height, entries = rows * shape.width;
-    const std::uint32_t dropped = dropped_words(step.p);
-    const float scale = static_cast<float>(1.0 / (1.0 - step.p));
+    const words dropped = words{} + dropped_words(step.p);
+    const lanes scale = lanes{} + static_cast<float>(1.0 / (1.0 - step.p));
     RandomWords random;
     for (const int group : part.of((entries + 3) / 4)) {
         draw(static_cast<std::uint32_t>(group), static_cast<std::uint32_t>(first),
              static_cast<std::uint32_t>(step.position), static_cast<std::uint32_t>(batch.step), batch.seed, random);
         for (int i = 0; i < 4 && 4 * group + i < entries; ++i) {
             const int entry = 4 * group + i, row = entry / shape.width, v = entry % shape.width;
-            lanes factor;
-            for (int t = 0; t < kLanes; ++t) factor[t] = random.words[i][t] < dropped ? 0.0f : scale;
+            words word;
+            __builtin_memcpy(&word, random.words[i], sizeof word);
+            const lanes factor = (lanes)(~where_below(word, dropped) & (mask)scale);
             to[static_cast<std::ptrdiff_t>(row) * to_pitch + v] =
                 from[static_cast<std::ptrdiff_t>(row) * from_pitch + v] * factor;
         }

@@ -1,12 +1,11 @@
 // Pooling by the p-norm with the samples in the lanes.
 #pragma once
 
+#include "choose.hpp"
 #include "part.hpp"
 #include "pooling.hpp"
 #include "power.hpp"
 #include "program.hpp"
-
-inline lanes magnitude(lanes x) { return x < 0.0f ? -x : x; }
 
 // Where the pixels of one window lie that are inside the map, from its first pixel on.
 struct Field {
@@ -43,8 +42,8 @@ inline lanes norm(const lanes* x, const Field& pixels, double p) {
         return sum;
     }
     lanes largest = lanes{};
-    pixels.each([&](std::ptrdiff_t i) { largest = magnitude(x[i]) > largest ? magnitude(x[i]) : largest; });
-    const lanes divisor = largest > 0.0f ? largest : lanes{} + 1.0f;
+    pixels.each([&](std::ptrdiff_t i) { largest = larger(magnitude(x[i]), largest); });
+    const lanes divisor = or_one(largest);
     pixels.each([&](std::ptrdiff_t i) { sum += power(magnitude(x[i]) / divisor, p); });
     return largest * power(sum, 1.0 / p);
 }
@@ -52,8 +51,9 @@ inline lanes norm(const lanes* x, const Field& pixels, double p) {
 // ∂norm/∂x = sign(x)·(|x|/y)^(p−1), y being the norm, or 1 for a window of zeros.
 inline lanes norm_slope(lanes x, lanes y, double p) {
     if (p == 2.0) return x / y;
-    const lanes size = p == 1.0 ? lanes{} + 1.0f : power(magnitude(x) / y, p - 1.0);
-    return x < 0.0f ? -size : (x > 0.0f ? size : x);  // 0 where x is 0, NaN where it is none
+    if (p == 1.0) return x / or_one(magnitude(x));
+    const lanes size = power(magnitude(x) / y, p - 1.0);
+    return (lanes)((mask)size | ((mask)x & ~0x7FFFFFFF));
 }
 
 inline void lp_pool(const Program& program, const Step& step, lanes* arena, Part part) {
@@ -77,7 +77,7 @@ inline void lp_pool_backward(const Program& program, const Step& step, lanes* ar
             const std::ptrdiff_t row = c * out.plane() + l * out.pitch() + out.border;
             const lanes *y = arena + out.value + row, *dy = arena + out.delta + row;
             for (int m = 0; m < out.width; ++m) {
-                const lanes divisor = y[m] > 0.0f ? y[m] : lanes{} + 1.0f;
+                const lanes divisor = or_one(y[m]);
                 field(step, in, l, m).each([&](std::ptrdiff_t i) {
                     dx[i] += dy[m] * norm_slope(x[i], divisor, step.p);
                 });

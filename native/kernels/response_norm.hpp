@@ -1,6 +1,7 @@
 // Local response normalisation over neighbouring channels, with the samples in the lanes.
 #pragma once
 
+#include "choose.hpp"
 #include "part.hpp"
 #include "power.hpp"
 #include "program.hpp"
@@ -10,7 +11,8 @@
 inline lanes damping(lanes s, double beta) {
     if (beta == 0.0) return lanes{} + 1.0f;
     if (beta != 0.75) return power(s, -beta);
-    return s > 3.40282347e38f ? lanes{} : square_root(square_root(s)) / s;  // ∞/∞ would not be 0
+    const mask infinite = where_zero((mask)s ^ 0x7F800000);  // ∞/∞ is not 0, which it is to be
+    return (lanes)((mask)(square_root(square_root(s)) / s) & ~infinite);
 }
 
 // The channels that channel c sees: `below` of them under it, `above` over it.

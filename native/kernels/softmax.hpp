@@ -2,6 +2,7 @@
 #pragma once
 
 #include "activation.hpp"
+#include "choose.hpp"
 #include "part.hpp"
 #include "program.hpp"
 
@@ -17,7 +18,7 @@ inline void softmax(const Program& program, const Step& step, lanes* arena, Part
         const lanes* x = arena + in.value + pixel_of(in, pixel);
         lanes* y = arena + out.value + pixel_of(out, pixel);
         lanes most = x[0], sum = lanes{};
-        for (int c = 1; c < out.channels; ++c) most = x[c * in.plane()] > most ? x[c * in.plane()] : most;
+        for (int c = 1; c < out.channels; ++c) most = larger(x[c * in.plane()], most);
         for (int c = 0; c < out.channels; ++c) {
             const lanes e = exp_negative(x[c * in.plane()] - most);
             y[c * out.plane()] = e;
