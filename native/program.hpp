@@ -9,7 +9,7 @@
 namespace pellucid {
 
 // What a step computes; the names are those of the layers. A linear layer is a convolution of 1×1 maps.
-enum class Op : int { kConv, kMaxPool, kAvgPool, kActivation, kFlatten };
+enum class Op : int { kConv, kMaxPool, kAvgPool, kActivation, kFlatten, kDropout, kLPPool, kSoftmax, kResponseNorm };
 
 enum class Activation : int { kNone, kReLU, kLeakyReLU, kELU, kSigmoid, kTanh };
 
@@ -41,10 +41,15 @@ struct Step {
     const float* scale;           // average pooling: 1/divisor of every output pixel
     bool column_major;            // flatten: each map column by column
     bool needs_dx;                // false where nothing before it learns
-    std::ptrdiff_t scratch;       // in the arena: max pooling's winners, Winograd's sums for the weight gradient
-    std::ptrdiff_t packed;        // convolution: where its packed weights begin, forward; those for dx follow
-    int tile;                     // convolution: forward and dx by F(tile×tile, kernel×kernel); 0: the direct way
-    int weights_tile;             // the same of the weight gradient
+    std::ptrdiff_t scratch;  // in the arena: max pooling's winners, response norm's s, Winograd's tiles of δ and sums
+    std::ptrdiff_t packed;   // convolution: where its packed weights begin, forward; those for dx follow
+    int tile;                // convolution: forward and dx by F(tile×tile, kernel×kernel); 0: the direct way
+    int weights_tile;        // the same of the weight gradient
+    double p;                // dropout: probability that an entry is dropped; LP pooling: of the p-norm
+    int position;            // dropout: of the layer in the graph
+    int size;                // response norm: s = k + share·Σ x² over so many channels, y = x·s^(−beta)
+    float k, share;
+    double beta;
 };
 
 struct Program {
@@ -73,7 +78,9 @@ struct Batch {
     float* outputs;    // (count, K): the last layer's output, before the loss's activation
     double loss;       // Σ weight·ℓ, with penalties if there is an update
     int threads;
-    Update* update;  // done once the gradients are complete; null for none
+    std::uint64_t seed, step;  // of the network: what dropout draws
+    bool training;             // dropout drops
+    Update* update;            // done once the gradients are complete; null for none
 };
 
 // What a convolution computes in one go.

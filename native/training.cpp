@@ -17,7 +17,7 @@ Training::Training(const Batch& batch, const Sizes& sizes, const double* weight,
     : batch_(batch), sizes_(sizes), weight_(weight), mean_(mean), update_(update), weights_(std::move(weights)) {}
 
 Training::Outcome Training::step(Runner& runner, const std::int64_t* rows, std::size_t count, std::size_t place,
-                                 double rate, double step, int threads) const {
+                                 double rate, double step, int threads, std::uint64_t network_step) const {
     const Program& program = runner.program();
     const Slot &in = program.slots[program.input], &out = program.slots[program.output];
     require(
@@ -38,6 +38,7 @@ Training::Outcome Training::step(Runner& runner, const std::int64_t* rows, std::
     update.step = step;
     Batch batch = batch_;
     batch.rows = rows;
+    batch.step = network_step;
     batch.count = static_cast<int>(count);
     batch.weight = weight.data();
     batch.outputs += place * sizes_.classes;

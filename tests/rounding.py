@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from math import prod
 
 import numpy as np
+from rounding_channels import channels_backward, channels_forward, norm_backward, norm_forward
 
 from pellucid import Network
 from pellucid.engine import reference
@@ -24,17 +25,22 @@ from pellucid.layers import (
     ELU,
     AvgPool2d,
     Conv2d,
+    Dropout,
     Flatten,
     GlobalAvgPool2d,
     Layer,
     LeakyReLU,
     Linear,
+    LocalResponseNorm,
+    LPPool2d,
     MaxPool2d,
     ReLU,
     Sigmoid,
+    Softmax,
     Tanh,
 )
 from pellucid.layers.windows import overlap_add, pad, windows
+from pellucid.philox import Stream
 
 Params = dict[str, np.ndarray]
 
@@ -57,6 +63,23 @@ class Rounded:
     def reach(self) -> np.ndarray:
         """How far the float32 numbers may lie from the exact ones."""
         return DEVIATIONS * np.sqrt(self.variance)
+
+
+@dataclass(frozen=True)
+class Masked(Layer):
+    """A dropout whose mask has been drawn: every entry times a number of its own."""
+
+    scale: np.ndarray
+
+    def forward(self, params, x, **_):
+        return x * self.scale, None
+
+    def backward(self, params, saved, dy):
+        return dy * self.scale, {}
+
+    def rounded(self, x: Rounded) -> Rounded:
+        y = x.value * self.scale
+        return Rounded(y, self.scale**2 * x.variance + 2 * (UNIT * y) ** 2)
 
 
 @dataclass(frozen=True)
@@ -124,6 +147,12 @@ def forward(layer: Layer, params: Params, x: Rounded) -> Rounded:
         return Rounded(y, steepest**2 * x.variance + (2 * UNIT * bent.ulps * y) ** 2)
     if isinstance(layer, MaxPool2d):
         return Rounded(y, _fields(layer, x.variance).max(axis=(-2, -1)))
+    if isinstance(layer, Masked):
+        return layer.rounded(x)
+    if isinstance(layer, LPPool2d):
+        return Rounded(y, norm_forward(layer, x.value, x.variance))
+    if isinstance(layer, (Softmax, LocalResponseNorm)):
+        return Rounded(y, channels_forward(layer, x.value, x.variance))
     squares = {key: value**2 if key == "weight" else 0 * value for key, value in params.items()}
     sizes = {key: abs(value) for key, value in params.items()}
     # An average weighs by 1/n, not 1/n²: its squares are too large here, on the safe side.
@@ -142,6 +171,12 @@ def backward(layer: Layer, params: Params, x: Rounded, dy: Rounded) -> tuple[Rou
         return Rounded(dx, slope**2 * dy.variance + own), {}
     if isinstance(layer, MaxPool2d):
         return Rounded(dx, _max_pool_variance(layer, x, dy)), {}
+    if isinstance(layer, Masked):
+        return layer.rounded(dy), {}
+    if isinstance(layer, LPPool2d):
+        return Rounded(dx, norm_backward(layer, x.value, x.variance, dy.value, dy.variance)), {}
+    if isinstance(layer, (Softmax, LocalResponseNorm)):
+        return Rounded(dx, channels_backward(layer, x.value, x.variance, dy.value, dy.variance)), {}
     _, for_dx, for_grads = roundings(layer, params, x.value, y)
     sizes = {key: abs(value) for key, value in params.items()}
     squares = {key: value**2 for key, value in params.items()}
@@ -206,17 +241,32 @@ def start(network: Network, images: np.ndarray) -> Rounded:
     return Rounded(x, variance + (UNIT * (x + mean)) ** 2 * (images.dtype == np.uint8))
 
 
+def chain(network: Network, samples: int, *, training: bool) -> list[tuple[str, Layer, Params]]:
+    """Return name, layer and parameters of every node; a dropout becomes the mask it draws."""
+    found = []
+    for position, node in enumerate(network.graph.nodes):
+        layer = node.layer
+        if isinstance(layer, Dropout):
+            ones = np.ones((samples, *node.shape))
+            stream = Stream(network.seed, network.step, position)
+            layer = Masked(layer.forward({}, ones, training=training, stream=stream)[0])
+        found.append((node.name, layer, reference.own(network._params, node)))
+    return found
+
+
 def estimate(
     network: Network, x: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None = None
 ) -> dict[str, Rounded]:
     """Return outputs, loss and every gradient of a float64 network that is a chain, by its layers' own NumPy."""
     images, target = network.check_samples(x, y)
-    values = [start(network, images)]
-    nodes = [(node.name, node.layer, reference.own(network._params, node)) for node in network.graph.nodes]
+    values, predicted = [start(network, images)], start(network, images)
+    nodes = chain(network, len(images), training=True)
     for _, layer, params in nodes:
         values.append(forward(layer, params, values[-1]))
+    for _, layer, params in chain(network, len(images), training=False):
+        predicted = forward(layer, params, predicted)
     loss, delta = top(network, values[-1], target, sample_weight)
-    found = {"outputs": values[-1]}
+    found = {"outputs": predicted}
     for (name, layer, params), reached in zip(nodes[::-1], values[-2::-1], strict=True):
         delta, grads = backward(layer, params, reached, delta)
         found |= {f"{name}.{key}": gradient for key, gradient in grads.items()}

@@ -237,7 +237,7 @@ def test_a_batch_size_of_nothing() -> None:
 
 
 def test_a_loss_on_feature_maps() -> None:
-    network = Network([Conv2d(2, 3)], (1, 6, 6))
+    network = Network([Conv2d(2, 3)], (1, 6, 6), engine="reference")
     assert network.forward(pixels()).shape == (3, 2, 4, 4)
     with pytest.raises(ShapeError, match=r"a loss needs a vector for every sample, but the network gives \(2, 4, 4\)"):
         network.evaluate(pixels(), LABELS)
@@ -331,7 +331,9 @@ def test_a_copy_is_equal_and_independent() -> None:
 
 
 def test_a_copy_in_another_dtype_rounds_the_numbers() -> None:
-    network = Network([BatchNorm2d(), Flatten(), Linear(3)], (1, 6, 6), dtype="float64", input_mean=[1 / 3])
+    network = Network(
+        [BatchNorm2d(), Flatten(), Linear(3)], (1, 6, 6), dtype="float64", input_mean=[1 / 3], engine="reference"
+    )
     network.loss_and_gradients(pixels(), LABELS)
     single = network.copy(dtype="float32")
     assert single.dtype == np.float32

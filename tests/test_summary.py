@@ -37,7 +37,7 @@ def branched(**settings):
         Flatten(),
         Linear(3),
     ]
-    return Network(layers, (3, 8, 8), **settings)
+    return Network(layers, (3, 8, 8), engine="reference", **settings)
 
 
 # name, shape, parameters, multiply-adds, all counted by hand
@@ -147,7 +147,7 @@ def read_twice_by_one(x):
 @pytest.mark.parametrize("width", [2, 33, 500])
 def test_inference_memory_is_what_the_engine_holds(wiring, width):
     """All but the input, which belongs to the caller; it is small here and not alive when most is."""
-    net = Network(wiring(Watched(width)(Input((1,)))))
+    net = Network(wiring(Watched(width)(Input((1,)))), engine="reference")
     METER.live = METER.most = 0
     net.forward(np.zeros((1, 1), np.float32))
     assert METER.most * 4 == net.summary().inference_bytes_per_sample
@@ -181,7 +181,7 @@ def test_text_shows_every_number_on_its_layers_line():
 def test_text_is_as_wide_as_it_needs_to_be_without_a_terminal(monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     text = "long " * 40
-    assert f"│ Labelled('{text}') │" in str(Network([Labelled(text)], (3,)).summary())
+    assert f"│ Labelled('{text}') │" in str(Network([Labelled(text)], (3,), engine="reference").summary())
 
 
 @pytest.mark.parametrize("columns", [60, 72])
@@ -208,7 +208,7 @@ def test_sizes_have_units(count, text):
 
 @pytest.mark.parametrize("text", ["[bold]x[/bold]", "[/nothing]", ":smile:", "[red]"])
 def test_markup_in_settings_is_shown_as_it_is(text):
-    summary = Network([Labelled(text)], (3,)).summary()
+    summary = Network([Labelled(text)], (3,), engine="reference").summary()
     assert f"Labelled('{text}')" in str(summary)
     console = Console(width=100)
     with console.capture() as shown:
@@ -245,7 +245,7 @@ def test_html_holds_the_same_table():
 
 
 def test_html_is_escaped():
-    summary = Network([Labelled("<script>&'"), Labelled("", name="a<b")], (3,)).summary()
+    summary = Network([Labelled("<script>&'"), Labelled("", name="a<b")], (3,), engine="reference").summary()
     cells = Cells()
     cells.feed(summary._repr_html_())
     assert cells.rows[1][:2] == ["0", """Labelled("<script>&'")"""]
@@ -277,6 +277,6 @@ def test_json():
 
 def test_a_network_without_parameters():
     x = Input((6,))
-    summary = Network(Add()(x, ReLU()(x))).summary()
+    summary = Network(Add()(x, ReLU()(x)), engine="reference").summary()
     assert (summary.parameters, summary.multiply_adds, summary.parameter_bytes) == (0, 0, 0)
     assert summary.inference_bytes_per_sample == 3 * 6 * 4

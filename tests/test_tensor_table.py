@@ -24,7 +24,9 @@ def test_parameters_are_named_in_layer_order_and_have_their_shapes() -> None:
 
 def test_nested_names_join_with_dots() -> None:
     block = Residual([Conv2d(2, 3, padding=1, name="conv1"), ReLU()], Conv2d(2, 1), name="block")
-    network = Network([block, Concat([Conv2d(1, 1), [Conv2d(1, 1)]]), Flatten(), Linear(2)], (1, 4, 4))
+    network = Network(
+        [block, Concat([Conv2d(1, 1), [Conv2d(1, 1)]]), Flatten(), Linear(2)], (1, 4, 4), engine="reference"
+    )
     assert [name for name in network.parameters if name.endswith("weight")] == [
         "block.conv1.weight",
         "block.shortcut.weight",
@@ -89,7 +91,7 @@ def test_parameters_cannot_be_deleted() -> None:
 
 
 def test_tables_show_names_dtypes_and_shapes() -> None:
-    network = Network([BatchNorm2d(), Flatten(), Linear(2, bias=False)], (3, 1, 2))
+    network = Network([BatchNorm2d(), Flatten(), Linear(2, bias=False)], (3, 1, 2), engine="reference")
     assert repr(network.parameters) == "{'0.weight': float32[3], '0.bias': float32[3], '2.weight': float32[2, 6]}"
     assert repr(network.state) == (
         "{'0.running_mean': float32[3], '0.running_var': float32[3], '0.num_batches': float32[1]}"

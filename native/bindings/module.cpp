@@ -4,6 +4,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <cmath>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -63,6 +64,12 @@ Runner::Plan plan(const nb::dict& d) {
     step.packed = nb::cast<std::ptrdiff_t>(d["packed"]);
     step.tile = nb::cast<int>(d["tile"]);
     step.weights_tile = nb::cast<int>(d["weights_tile"]);
+    step.p = nb::cast<double>(d["p"]);
+    step.position = nb::cast<int>(d["position"]);
+    step.size = nb::cast<int>(d["size"]);
+    step.k = nb::cast<float>(d["k"]);
+    step.share = nb::cast<float>(d["share"]);
+    step.beta = nb::cast<double>(d["beta"]);
     plan.scale = nb::cast<std::vector<float>>(d["scale"]);
     return plan;
 }
@@ -88,6 +95,10 @@ bool fits(std::ptrdiff_t from, std::ptrdiff_t count, std::ptrdiff_t room) {
     return from >= 0 && count >= 0 && from <= room - count;
 }
 
+bool same_shape(const pellucid::Slot& a, const pellucid::Slot& b) {
+    return a.channels == b.channels && a.height == b.height && a.width == b.width;
+}
+
 // The kernels trust a program; what reaches them is looked through here.
 void check_program(const std::vector<pellucid::Slot>& all, const std::vector<Runner::Plan>& plans, int input,
                    int output, int loss, std::ptrdiff_t arena, std::ptrdiff_t parameters, std::ptrdiff_t packed) {
@@ -109,7 +120,7 @@ void check_program(const std::vector<pellucid::Slot>& all, const std::vector<Run
         const pellucid::Step& step = plan.step;
         const int op = static_cast<int>(step.op), activation = static_cast<int>(step.activation);
         require(known(step.input) && known(step.output), "a step's slot is out of range");
-        require(op >= 0 && op <= 4 && activation >= 0 && activation <= 5, "a step of unknown kind");
+        require(op >= 0 && op <= 8 && activation >= 0 && activation <= 5, "a step of unknown kind");
         const pellucid::Slot &in = all[static_cast<std::size_t>(step.input)],
                              &out = all[static_cast<std::size_t>(step.output)];
         const std::ptrdiff_t pixels = static_cast<std::ptrdiff_t>(out.height) * out.width;
@@ -131,12 +142,24 @@ void check_program(const std::vector<pellucid::Slot>& all, const std::vector<Run
             require(step.bias < 0 || fits(step.bias, out.channels, parameters), "a bias lies outside the parameters");
             require(fits(step.packed, step.needs_dx ? 2 * weights : weights, packed), "packed weights have no room");
         }
-        if (step.op == pellucid::Op::kMaxPool) {
-            require(fits(step.scratch, out.channels * pixels, arena), "a pool's notes lie outside the arena");
+        if (step.op == pellucid::Op::kMaxPool || step.op == pellucid::Op::kResponseNorm) {
+            require(fits(step.scratch, out.channels * pixels, arena), "a step's notes lie outside the arena");
         }
         if (step.op == pellucid::Op::kAvgPool) {
             require(static_cast<std::ptrdiff_t>(plan.scale.size()) == pixels, "a pool needs a scale for every pixel");
         }
+        if (step.op == pellucid::Op::kDropout || step.op == pellucid::Op::kSoftmax ||
+            step.op == pellucid::Op::kResponseNorm) {
+            require(same_shape(in, out), "a step changes the shape that it should keep");
+        }
+        if (step.op == pellucid::Op::kDropout) {
+            require(step.p >= 0.0 && step.p < 1.0 && step.position >= 0, "dropout of no probability or no place");
+        }
+        if (step.op == pellucid::Op::kLPPool) {
+            require(in.channels == out.channels, "a pool changes the number of channels");
+            require(step.p >= 1.0 && step.p < HUGE_VAL, "a norm must be a finite number of at least 1");
+        }
+        if (step.op == pellucid::Op::kResponseNorm) require(step.size >= 1, "a neighbourhood has no channels");
     }
 }
 
@@ -164,7 +187,7 @@ bool all_aligned(const Arrays&... arrays) {
 double run(Runner& self, const nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>& images, const Rows& rows,
            const Floats& params, const Output& outputs, int threads, const std::optional<Floats>& mean,
            const std::optional<Floats>& target, const std::optional<Floats>& weight,
-           const std::optional<Output>& gradients) {
+           const std::optional<Output>& gradients, std::uint64_t seed, std::uint64_t step, bool training) {
     const pellucid::Program& program = self.program();
     const pellucid::Slot &in = program.slots[program.input], &out = program.slots[program.output];
     const std::size_t sample = static_cast<std::size_t>(in.channels) * static_cast<std::size_t>(in.height) *
@@ -201,6 +224,9 @@ double run(Runner& self, const nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu
                           outputs.data(),
                           0.0,
                           threads,
+                          seed,
+                          step,
+                          training,
                           nullptr};
     const nb::gil_scoped_release released;
     self.run(batch);
@@ -254,8 +280,8 @@ NB_MODULE(_native, module) {
         // noconvert: an array of another type is refused; results written to a converted copy would be lost.
         .def("run", &run, "images"_a.noconvert(), "rows"_a.noconvert(), "params"_a.noconvert(), "outputs"_a.noconvert(),
              "threads"_a, "mean"_a.noconvert() = nb::none(), "target"_a.noconvert() = nb::none(),
-             "weight"_a.noconvert() = nb::none(), "gradients"_a.noconvert() = nb::none(),
-             "Run one batch; returns the loss. Fills outputs, and gradients if they are given.")
+             "weight"_a.noconvert() = nb::none(), "gradients"_a.noconvert() = nb::none(), "seed"_a = 0, "step"_a = 0,
+             "training"_a = false, "Run one batch; returns the loss. Fills outputs, and gradients if they are given.")
         .def("time_step", &time_step, "step"_a, "pass_"_a, "params"_a.noconvert(), "repetitions"_a, "threads"_a,
              "Seconds that each thread takes to repeat one pass of a convolution on the block it had last.");
     bind_training(module);

@@ -19,10 +19,14 @@ namespace {
 #include "kernels/activation.hpp"
 #include "kernels/conv.hpp"
 #include "kernels/denormals.hpp"
+#include "kernels/dropout.hpp"
 #include "kernels/loss.hpp"
+#include "kernels/lp_pool.hpp"
 #include "kernels/pack.hpp"
 #include "kernels/peak.hpp"
 #include "kernels/pooling.hpp"
+#include "kernels/response_norm.hpp"
+#include "kernels/softmax.hpp"
 #include "kernels/update.hpp"
 #include "kernels/winograd.hpp"
 
@@ -58,6 +62,18 @@ void copy_slot(const Program& program, const Step& step, lanes* arena, bool back
     }
 }
 
+// What a thread works on: a block of 16 samples in an arena, alone or sharing its steps with the others, and what is
+// its own in any case.
+struct Here {
+    const Program& program;
+    const Batch& batch;
+    const float* packed;
+    int first;  // sample of the block
+    lanes* arena;
+    lanes* scratch;
+    Part part;
+};
+
 void pack(const Program& program, const Step& step, const float* params, float* packed, Part part) {
     if (step.op != Op::kConv) return;
     if (step.tile == 2) return pack_winograd<5>(program, step, params, packed, part);
@@ -65,125 +81,149 @@ void pack(const Program& program, const Step& step, const float* params, float* 
     pack_weights(program, step, params, packed, part);
 }
 
-void convolve(const Program& program, const Step& step, lanes* arena, lanes* scratch, const float* packed,
-              const float* params, Part part) {
+void convolve(const Here& h, const Step& step) {
     const auto act = [&](lanes* y, int count) { activate(step.activation, step.alpha, y, count); };
-    if (step.tile == 2) return winograd_forward<2>(program, step, arena, scratch, packed, params, part, act);
-    if (step.tile == 4) return winograd_forward<4>(program, step, arena, scratch, packed, params, part, act);
-    conv_forward(program, step, arena, packed, params, part, act);
+    if (step.tile == 2) {
+        winograd_forward<2>(h.program, step, h.arena, h.scratch, h.packed, h.batch.params, h.part, act);
+    } else if (step.tile == 4) {
+        winograd_forward<4>(h.program, step, h.arena, h.scratch, h.packed, h.batch.params, h.part, act);
+    } else {
+        conv_forward(h.program, step, h.arena, h.packed, h.batch.params, h.part, act);
+    }
 }
 
-void forward(const Program& program, const Step& step, lanes* arena, lanes* scratch, const float* packed,
-             const float* params, Part part) {
+void forward(const Here& h, const Step& step) {
     switch (step.op) {
         case Op::kConv:
-            convolve(program, step, arena, scratch, packed, params, part);
-            return;
+            return convolve(h, step);
         case Op::kMaxPool:
-            max_pool(program, step, arena, part);
+            max_pool(h.program, step, h.arena, h.part);
             break;
         case Op::kAvgPool:
-            avg_pool(program, step, arena, part);
+            avg_pool(h.program, step, h.arena, h.part);
             break;
         case Op::kFlatten:
-            flatten(program, step, arena, false, part);
-            return;
+            return flatten(h.program, step, h.arena, false, h.part);
         case Op::kActivation:
-            copy_slot(program, step, arena, false, part);
+            copy_slot(h.program, step, h.arena, false, h.part);
+            break;
+        case Op::kDropout:
+            if (h.batch.training) {
+                dropout(h.program, step, h.batch, h.first, h.arena, h.part);
+            } else {
+                copy_slot(h.program, step, h.arena, false, h.part);
+            }
+            break;
+        case Op::kLPPool:
+            lp_pool(h.program, step, h.arena, h.part);
+            break;
+        case Op::kSoftmax:
+            softmax(h.program, step, h.arena, h.part);
+            break;
+        case Op::kResponseNorm:
+            response_norm(h.program, step, h.arena, h.part);
             break;
     }
     if (step.activation == Activation::kNone) return;
-    wait_for_others(part);
-    activate_slot(program, step, arena, false, part);
+    wait_for_others(h.part);
+    activate_slot(h.program, step, h.arena, false, h.part);
 }
 
-void lay_out_delta(const Program& program, const Step& step, lanes* arena, const lanes* scratch, Part part) {
-    if (step.weights_tile == 2) return tile_delta<2>(program, step, arena, scratch, part);
-    tile_delta<4>(program, step, arena, scratch, part);
+// δ tile by tile is for both ways back; they come after it.
+void lay_out_delta(const Here& h, const Step& step) {
+    if (step.weights_tile == 2) return tile_delta<2>(h.program, step, h.arena, h.scratch, h.part);
+    if (step.weights_tile == 4) return tile_delta<4>(h.program, step, h.arena, h.scratch, h.part);
 }
 
 template <int M>
-void weight_gradient_by_tiles(const Program& program, const Step& step, lanes* arena, lanes* scratch, float* gradients,
-                              Part part) {
-    winograd_products_gradient<M>(program, step, arena, scratch, part);
-    wait_for_others(part);
-    winograd_weight_gradient<M>(program, step, arena, scratch, gradients, part);
+void weight_gradient_by_tiles(const Here& h, const Step& step, float* gradients) {
+    winograd_products_gradient<M>(h.program, step, h.arena, h.scratch, h.part);
+    wait_for_others(h.part);
+    winograd_weight_gradient<M>(h.program, step, h.arena, h.scratch, gradients, h.part);
 }
 
-void weight_gradient(const Program& program, const Step& step, lanes* arena, lanes* scratch, float* gradients,
-                     Part part) {
-    if (step.weights_tile == 2) return weight_gradient_by_tiles<2>(program, step, arena, scratch, gradients, part);
-    if (step.weights_tile == 4) return weight_gradient_by_tiles<4>(program, step, arena, scratch, gradients, part);
-    const Slot &in = program.slots[step.input], &out = program.slots[step.output];
+void weight_gradient(const Here& h, const Step& step, float* gradients) {
+    if (step.weights_tile == 2) return weight_gradient_by_tiles<2>(h, step, gradients);
+    if (step.weights_tile == 4) return weight_gradient_by_tiles<4>(h, step, gradients);
+    const Slot &in = h.program.slots[step.input], &out = h.program.slots[step.output];
     const bool one_tap = step.rows.kernel == 1 && step.columns.kernel == 1;
     if (in.plane() == 1 && out.plane() == 1 && one_tap && step.groups == 1) {
-        linear_weight_gradient(program, step, arena, gradients, part);
+        linear_weight_gradient(h.program, step, h.arena, gradients, h.part);
     } else {
-        conv_weight_gradient(program, step, arena, gradients, part);
+        conv_weight_gradient(h.program, step, h.arena, gradients, h.part);
     }
 }
 
-void input_gradient(const Program& program, const Step& step, lanes* arena, lanes* scratch, const float* packed,
-                    const float* params, Part part) {
-    if (step.tile == 2) return winograd_dx<2>(program, step, arena, scratch, packed, part);
-    if (step.tile == 4) return winograd_dx<4>(program, step, arena, scratch, packed, part);
-    conv_dx(program, step, arena, packed, params, part);
+void input_gradient(const Here& h, const Step& step) {
+    if (step.tile == 2) return winograd_dx<2>(h.program, step, h.arena, h.scratch, h.packed, h.part);
+    if (step.tile == 4) return winograd_dx<4>(h.program, step, h.arena, h.scratch, h.packed, h.part);
+    conv_dx(h.program, step, h.arena, h.packed, h.batch.params, h.part);
 }
 
-void backward(const Program& program, const Step& step, lanes* arena, lanes* scratch, const float* packed,
-              const float* params, float* gradients, Part part) {
+void backward_convolution(const Here& h, const Step& step, float* gradients) {
+    if (step.bias >= 0) bias_gradient(h.program, step, h.arena, gradients, h.part);
+    if (step.weights_tile) {
+        lay_out_delta(h, step);
+        wait_for_others(h.part);
+    }
+    weight_gradient(h, step, gradients);
+    if (step.needs_dx) input_gradient(h, step);
+}
+
+void backward(const Here& h, const Step& step, float* gradients) {
     if (step.activation != Activation::kNone) {
-        activate_slot(program, step, arena, true, part);
-        wait_for_others(part);
+        activate_slot(h.program, step, h.arena, true, h.part);
+        wait_for_others(h.part);
     }
+    if (step.op == Op::kConv) return backward_convolution(h, step, gradients);
+    if (!step.needs_dx) return;
     switch (step.op) {
         case Op::kConv:
-            if (step.bias >= 0) bias_gradient(program, step, arena, gradients, part);
-            if (step.weights_tile) {
-                lay_out_delta(program, step, arena, scratch, part);
-                wait_for_others(part);
-            }
-            weight_gradient(program, step, arena, scratch, gradients, part);
-            if (step.needs_dx) input_gradient(program, step, arena, scratch, packed, params, part);
             return;
         case Op::kMaxPool:
-            if (step.needs_dx) max_pool_backward(program, step, arena, part);
-            return;
+            return max_pool_backward(h.program, step, h.arena, h.part);
         case Op::kAvgPool:
-            if (step.needs_dx) avg_pool_backward(program, step, arena, part);
-            return;
+            return avg_pool_backward(h.program, step, h.arena, h.part);
         case Op::kFlatten:
-            if (step.needs_dx) flatten(program, step, arena, true, part);
-            return;
+            return flatten(h.program, step, h.arena, true, h.part);
         case Op::kActivation:
-            if (step.needs_dx) copy_slot(program, step, arena, true, part);
-            return;
+            return copy_slot(h.program, step, h.arena, true, h.part);
+        case Op::kDropout:
+            if (h.batch.training) return dropout_backward(h.program, step, h.batch, h.first, h.arena, h.part);
+            return copy_slot(h.program, step, h.arena, true, h.part);
+        case Op::kLPPool:
+            return lp_pool_backward(h.program, step, h.arena, h.part);
+        case Op::kSoftmax:
+            return softmax_backward(h.program, step, h.arena, h.part);
+        case Op::kResponseNorm:
+            return response_norm_backward(h.program, step, h.arena, h.part);
     }
 }
 
 // Take one block of 16 samples through the whole network and back, while its values stay in this thread's cache.
-void run_block(const Program& program, const Workspace& space, Batch& batch, int block, lanes* arena, lanes* scratch,
-               Part part) {
-    const int first = block * kLanes;
+void run_block(const Here& h, const Workspace& space) {
+    const Program& program = h.program;
+    const Batch& batch = h.batch;
     if (batch.bytes) {
-        gather<std::uint8_t>(program, batch, first, arena, part);
+        gather<std::uint8_t>(program, batch, h.first, h.arena, h.part);
     } else {
-        gather<float>(program, batch, first, arena, part);
+        gather<float>(program, batch, h.first, h.arena, h.part);
     }
     for (int i = 0; i < program.step_count; ++i) {
-        wait_for_others(part);
-        forward(program, program.steps[i], arena, scratch, space.packed, batch.params, part);
+        wait_for_others(h.part);
+        forward(h, program.steps[i]);
     }
-    wait_for_others(part);
-    if (part.index == 0) {
-        scatter_outputs(program, batch, first, arena);
-        if (batch.target) space.losses[block] = loss_and_delta(program, batch, first, arena);
+    wait_for_others(h.part);
+    const int block = h.first / kLanes;
+    if (h.part.index == 0) {
+        scatter_outputs(program, batch, h.first, h.arena);
+        if (batch.target) space.losses[block] = loss_and_delta(program, batch, h.first, h.arena);
     }
     if (!batch.gradients) return;
     float* gradients = space.gradients + block * program.parameters;
     for (int i = program.step_count - 1; i >= 0; --i) {
-        wait_for_others(part);
-        backward(program, program.steps[i], arena, scratch, space.packed, batch.params, gradients, part);
+        wait_for_others(h.part);
+        backward(h, program.steps[i], gradients);
     }
 }
 
@@ -231,20 +271,20 @@ void run(const Program& program, const Workspace& space, Batch& batch) {
         for (int i = 0; i < program.step_count; ++i) {
             pack(program, program.steps[i], batch.params, space.packed, {here, team});
         }
-        lanes* scratch = static_cast<lanes*>(space.scratch[here]);
         wait_for_others({here, team});
+        const auto block = [&](int number, void* arena, Part part) {
+            run_block({program, batch, space.packed, number * kLanes, static_cast<lanes*>(arena),
+                       static_cast<lanes*>(space.scratch[here]), part},
+                      space);
+        };
         if (team == threads) {
-            for (int block = here; block < alone; block += team) {
-                run_block(program, space, batch, block, static_cast<lanes*>(space.arenas[here]), scratch, {0, 1});
-            }
-            for (int block = alone; block < blocks; ++block) {
+            for (int number = here; number < alone; number += team) block(number, space.arenas[here], {0, 1});
+            for (int number = alone; number < blocks; ++number) {
                 wait_for_others({here, team});
-                run_block(program, space, batch, block, static_cast<lanes*>(space.arenas[0]), scratch, {here, team});
+                block(number, space.arenas[0], {here, team});
             }
         } else if (here == 0) {  // the runtime gave fewer threads than were asked for
-            for (int block = 0; block < blocks; ++block) {
-                run_block(program, space, batch, block, static_cast<lanes*>(space.arenas[0]), scratch, {0, 1});
-            }
+            for (int number = 0; number < blocks; ++number) block(number, space.arenas[0], {0, 1});
         }
         if (batch.gradients) {
 #if defined(_OPENMP)

@@ -25,19 +25,14 @@ double multiply_adds(long rounds, int threads, float* sum) {
     return done;
 }
 
-void pass_once(const Program& program, const Step& step, Pass pass, lanes* arena, lanes* scratch, const float* packed,
-               const float* params, float* gradients) {
-    const Part whole{0, 1};
+void pass_once(const Here& here, const Step& step, Pass pass, float* gradients) {
     switch (pass) {
         case Pass::kForward:
-            forward(program, step, arena, scratch, packed, params, whole);
-            return;
+            return forward(here, step);
         case Pass::kDx:
-            input_gradient(program, step, arena, scratch, packed, params, whole);
-            return;
+            return input_gradient(here, step);
         case Pass::kDweight:
-            weight_gradient(program, step, arena, scratch, gradients, whole);
-            return;
+            return weight_gradient(here, step, gradients);
     }
 }
 
@@ -57,10 +52,17 @@ int repeat(const Program& program, const Workspace& space, const Step& step, Pas
         static_cast<void>(threads);
 #endif
         [[maybe_unused]] const FlushDenormals flush;
+        Batch batch{};
+        batch.params = params;
+        const Here whole{program,
+                         batch,
+                         space.packed,
+                         0,
+                         static_cast<lanes*>(space.arenas[here]),
+                         static_cast<lanes*>(space.scratch[here]),
+                         {0, 1}};
         for (int i = 0; i < repetitions; ++i) {
-            pass_once(program, step, pass, static_cast<lanes*>(space.arenas[here]),
-                      static_cast<lanes*>(space.scratch[here]), space.packed, params,
-                      space.gradients + here * program.parameters);
+            pass_once(whole, step, pass, space.gradients + here * program.parameters);
         }
     }
     return came;

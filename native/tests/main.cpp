@@ -12,6 +12,11 @@ int main() {
     test_conv();
     test_pooling();
     test_activation();
+    test_power();
+    test_lp_pool();
+    test_softmax();
+    test_response_norm();
+    test_dropout();
     test_loss();
     test_networks();
     test_denormals();

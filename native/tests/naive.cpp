@@ -55,7 +55,70 @@ std::vector<std::size_t> winners(const Step& step, const Slot& in, const Slot& o
     return found;
 }
 
-Values forward(const Runner::Plan& plan, const Slot& in, const Slot& out, const Values& x, const Data& data) {
+// Philox4x32-10: word `entry` mod 4 of the counter (entry / 4, sample, layer, step).
+std::uint32_t random_word(const Data& data, std::size_t entry, std::size_t sample, int layer) {
+    std::uint64_t counter[4] = {entry / 4, sample, static_cast<std::uint64_t>(layer), data.step & 0xFFFFFFFF};
+    std::uint64_t low = data.seed & 0xFFFFFFFF, high = data.seed >> 32;
+    for (int round = 0; round < 10; ++round) {
+        const std::uint64_t p = 0xD2511F53 * counter[0], q = 0xCD9E8D57 * counter[2];
+        counter[0] = (q >> 32) ^ counter[1] ^ low;
+        counter[1] = q & 0xFFFFFFFF;
+        counter[2] = (p >> 32) ^ counter[3] ^ high;
+        counter[3] = p & 0xFFFFFFFF;
+        low = (low + 0x9E3779B9) & 0xFFFFFFFF;
+        high = (high + 0xBB67AE85) & 0xFFFFFFFF;
+    }
+    return static_cast<std::uint32_t>(counter[entry % 4]);
+}
+
+Values dropped(const Step& step, const Values& x, const Data& data, std::size_t sample) {
+    Values y(x.size());
+    for (std::size_t i = 0; i < y.size(); ++i) {
+        const bool kept = random_word(data, i, sample, step.position) >= std::round(step.p * 4294967296.0);
+        y[i] = kept ? x[i] / (1.0 - step.p) : 0.0;
+    }
+    return y;
+}
+
+// visit(entry, the entry of the same pixel in another channel) over the channels from `below` under to `above` over.
+void for_each_neighbour(const Slot& slot, int below, int above, auto&& visit) {
+    const int pixels = slot.height * slot.width;
+    for (int c = 0; c < slot.channels; ++c) {
+        for (int i = std::max(c - below, 0); i <= std::min(c + above, slot.channels - 1); ++i) {
+            for (int pixel = 0; pixel < pixels; ++pixel) {
+                visit(static_cast<std::size_t>(c * pixels + pixel), static_cast<std::size_t>(i * pixels + pixel));
+            }
+        }
+    }
+}
+
+// s = k + share·Σ x² over the neighbourhood of every entry.
+Values neighbourhood(const Step& step, const Slot& slot, const Values& x) {
+    Values s(x.size(), step.k);
+    for_each_neighbour(slot, step.size / 2, (step.size - 1) / 2,
+                       [&](std::size_t at, std::size_t other) { s[at] += step.share * x[other] * x[other]; });
+    return s;
+}
+
+Values softmax(const Slot& slot, const Values& x) {
+    Values sum(x.size()), y(x.size());
+    for_each_neighbour(slot, slot.channels, slot.channels,
+                       [&](std::size_t at, std::size_t other) { sum[at] += std::exp(x[other]); });
+    for (std::size_t i = 0; i < y.size(); ++i) y[i] = std::exp(x[i]) / sum[i];
+    return y;
+}
+
+Values p_norm(const Step& step, const Slot& in, const Slot& out, const Values& x) {
+    Values y(at(out, out.channels, 0, 0));
+    for_each_tap(step, in, out, [&](int c, int l, int m, int, int, int u, int v) {
+        y[at(out, c, l, m)] += std::pow(std::fabs(x[at(in, c, u, v)]), step.p);
+    });
+    for (double& value : y) value = std::pow(value, 1.0 / step.p);
+    return y;
+}
+
+Values forward(const Runner::Plan& plan, const Slot& in, const Slot& out, const Values& x, const Data& data,
+               std::size_t sample) {
     const Step& step = plan.step;
     Values y(at(out, out.channels, 0, 0));
     switch (step.op) {
@@ -91,13 +154,27 @@ Values forward(const Runner::Plan& plan, const Slot& in, const Slot& out, const 
         case Op::kActivation:
             y = x;
             break;
+        case Op::kDropout:
+            y = dropped(step, x, data, sample);
+            break;
+        case Op::kLPPool:
+            y = p_norm(step, in, out, x);
+            break;
+        case Op::kSoftmax:
+            y = softmax(in, x);
+            break;
+        case Op::kResponseNorm: {
+            const Values s = neighbourhood(step, in, x);
+            for (std::size_t i = 0; i < y.size(); ++i) y[i] = x[i] * std::pow(s[i], -step.beta);
+            break;
+        }
     }
     return y;
 }
 
 // δ of the input from δ of the output; adds the parameters' gradients.
 Values backward(const Runner::Plan& plan, const Slot& in, const Slot& out, const Values& x, const Values& dy,
-                const Data& data, Values& gradients) {
+                const Data& data, std::size_t sample, Values& gradients) {
     const Step& step = plan.step;
     Values dx(x.size());
     switch (step.op) {
@@ -134,6 +211,34 @@ Values backward(const Runner::Plan& plan, const Slot& in, const Slot& out, const
         case Op::kActivation:
             dx = dy;
             break;
+        case Op::kDropout:
+            dx = dropped(step, dy, data, sample);
+            break;
+        case Op::kLPPool: {
+            const Values y = p_norm(step, in, out, x);
+            for_each_tap(step, in, out, [&](int c, int l, int m, int, int, int u, int v) {
+                const double pixel = x[at(in, c, u, v)], norm = y[at(out, c, l, m)];
+                if (pixel == 0.0) return;
+                dx[at(in, c, u, v)] +=
+                    dy[at(out, c, l, m)] * std::copysign(1.0, pixel) * std::pow(std::fabs(pixel) / norm, step.p - 1.0);
+            });
+            break;
+        }
+        case Op::kSoftmax: {  // ∂y_k/∂x_c = y_k([k = c] − y_c)
+            const Values y = softmax(in, x);
+            for_each_neighbour(in, in.channels, in.channels, [&](std::size_t c, std::size_t k) {
+                dx[c] += dy[k] * y[k] * ((k == c ? 1.0 : 0.0) - y[c]);
+            });
+            break;
+        }
+        case Op::kResponseNorm: {  // ∂y_i/∂x_c = [i = c] s_i^(−β) − 2·share·β·x_i·x_c·s_i^(−β−1)
+            const Values s = neighbourhood(step, in, x);
+            for (std::size_t i = 0; i < dx.size(); ++i) dx[i] = dy[i] * std::pow(s[i], -step.beta);
+            for_each_neighbour(in, step.size / 2, (step.size - 1) / 2, [&](std::size_t i, std::size_t c) {
+                dx[c] -= dy[i] * 2.0 * step.share * step.beta * x[i] * x[c] * std::pow(s[i], -step.beta - 1.0);
+            });
+            break;
+        }
     }
     return dx;
 }
@@ -224,7 +329,7 @@ Naive run_naively(const Net& net, const Data& data) {
         std::vector<Values> value{input_of(data, row, at(net.slots[0], net.slots[0].channels, 0, 0))}, before{{}};
         for (std::size_t i = 0; i < steps; ++i) {
             const Step& step = net.plans[i].step;
-            before.push_back(forward(net.plans[i], net.slots[i], net.slots[i + 1], value[i], data));
+            before.push_back(forward(net.plans[i], net.slots[i], net.slots[i + 1], value[i], data, t));
             value.push_back(before.back());
             for (double& y : value.back()) y = apply(step.activation, step.alpha, y);
         }
@@ -237,8 +342,8 @@ Naive run_naively(const Net& net, const Data& data) {
             for (std::size_t k = 0; k < delta[i + 1].size(); ++k) {
                 delta[i + 1][k] *= derivative(step.activation, step.alpha, before[i + 1][k]);
             }
-            delta[i] =
-                backward(net.plans[i], net.slots[i], net.slots[i + 1], value[i], delta[i + 1], data, found.gradients);
+            delta[i] = backward(net.plans[i], net.slots[i], net.slots[i + 1], value[i], delta[i + 1], data, t,
+                                found.gradients);
         }
         found.outputs.insert(found.outputs.end(), value.back().begin(), value.back().end());
         for (std::size_t i = 0; i <= steps; ++i) {

@@ -89,6 +89,37 @@ Net& Net::avg_pool(const Window& window, bool count_padding) {
     return *this;
 }
 
+Net& Net::lp_pool(const Window& window, double p) {
+    const Slot in = output();
+    const int height = window.rows.outputs(in.height), width = window.columns.outputs(in.width);
+    add(Op::kLPPool, in.channels, height, width, window).p = p;
+    return *this;
+}
+
+Net& Net::softmax() {
+    const Slot in = output();
+    add(Op::kSoftmax, in.channels, in.height, in.width, {});
+    return *this;
+}
+
+Net& Net::response_norm(int size, float share, double beta, float k) {
+    const Slot in = output();
+    Step& step = add(Op::kResponseNorm, in.channels, in.height, in.width, {});
+    step.size = size;
+    step.share = share;
+    step.beta = beta;
+    step.k = k;
+    return *this;
+}
+
+Net& Net::dropout(double p) {
+    const Slot in = output();
+    Step& step = add(Op::kDropout, in.channels, in.height, in.width, {});
+    step.p = p;
+    step.position = step.input;
+    return *this;
+}
+
 Net& Net::flatten(bool column_major) {
     const Slot in = output();
     add(Op::kFlatten, in.channels * in.height * in.width, 1, 1, {}).column_major = column_major;
@@ -135,7 +166,7 @@ Layout Net::layout(std::ptrdiff_t gap) const {
         Step& step = plan.step;
         const Slot &in = slots[static_cast<std::size_t>(step.input)],
                    &out = slots[static_cast<std::size_t>(step.output)];
-        if (step.op == Op::kMaxPool) step.scratch = place(pixels(out));
+        if (step.op == Op::kMaxPool || step.op == Op::kResponseNorm) step.scratch = place(pixels(out));
         if (step.op == Op::kConv) {
             step.packed = found.packed;
             const int weights = in.channels / step.groups * out.channels * step.rows.kernel * step.columns.kernel;
@@ -189,6 +220,9 @@ Batch make_batch(const Net& net, const Data& data, int threads, Task task, Resul
     batch.gradients = learn ? result.gradients.data() : nullptr;
     batch.outputs = result.outputs.data();
     batch.threads = threads;
+    batch.seed = data.seed;
+    batch.step = data.step;
+    batch.training = learn;
     return batch;
 }
 

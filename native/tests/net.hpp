@@ -40,6 +40,10 @@ class Net {
     Net& linear(int outputs) { return conv(outputs, {}); }
     Net& max_pool(const Window& window);
     Net& avg_pool(const Window& window, bool count_padding);
+    Net& lp_pool(const Window& window, double p);
+    Net& softmax();
+    Net& response_norm(int size, float share, double beta, float k = 1.0f);
+    Net& dropout(double p);
     Net& flatten(bool column_major = false);
     Net& activation(Activation kind, float alpha = 0.0f);  // rides along with the last step
     Net& activation_step(Activation kind, float alpha = 0.0f);
@@ -76,6 +80,7 @@ struct Data {
     std::vector<std::uint8_t> bytes;  // used in place of `images` if there are any
     std::vector<float> mean, target, weight, params;
     std::vector<std::int64_t> rows;
+    std::uint64_t seed = 0, step = 0;
 };
 
 struct Result {

@@ -65,12 +65,21 @@ Net drawn(Random& random) {
             return side;
         };
         const Window window{side(net.output().height), side(net.output().width)};
-        switch (random.integer(0, 3)) {
+        switch (random.integer(0, 8)) {
             case 0:
                 net.max_pool(window);
                 break;
             case 1:
                 net.avg_pool(window, random.integer(0, 1) == 1);
+                break;
+            case 2:
+                net.lp_pool(window, random.integer(0, 1) ? 2.0 : 3.5).activation_step(Activation::kNone);
+                break;
+            case 3:
+                net.response_norm(random.integer(1, 5), 0.5f, 0.75).activation_step(Activation::kNone);
+                break;
+            case 4:
+                net.dropout(0.25);
                 break;
             default: {
                 // One statement each: compilers differ in the order in which they work out arguments.

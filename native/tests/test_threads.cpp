@@ -13,8 +13,9 @@ Net every_step() {
     net.conv(5, {{3, 1, 1, 1, 1}, {3, 1, 1, 1, 1}}).activation(Activation::kReLU);
     net.max_pool({{2, 2}, {2, 2}}).activation(Activation::kTanh);
     net.conv(6, {{3, 2, 1, 1, 1}, {3, 1, 1, 1, 1}}, 1, true).activation_step(Activation::kELU, 1.0f);
-    net.avg_pool({{3, 1}, {2, 2}}, true).activation(Activation::kLeakyReLU, 0.1f);
-    return net.flatten(true).linear(20).activation(Activation::kSigmoid).linear(10);
+    net.avg_pool({{3, 1}, {2, 2}}, true).activation(Activation::kLeakyReLU, 0.1f).response_norm(3, 0.5f, 0.75);
+    net.lp_pool({{2, 1, 1, 1, 0}, {1}}, 2.0).lp_pool({{2, 1}, {1}}, 2.5).dropout(0.25).softmax();
+    return net.flatten(true).linear(20).activation(Activation::kSigmoid).dropout(0.5).linear(10);
 }
 
 struct Case {

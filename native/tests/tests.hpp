@@ -6,6 +6,11 @@ namespace pellucid {
 void test_conv();
 void test_pooling();
 void test_activation();
+void test_power();
+void test_lp_pool();
+void test_softmax();
+void test_response_norm();
+void test_dropout();
 void test_loss();
 void test_networks();
 void test_denormals();

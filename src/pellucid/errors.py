@@ -1,4 +1,4 @@
-"""Every error the library raises on purpose. All derive from :class:`PellucidError`.
+"""Every error the library raises on purpose, all derived from :class:`PellucidError`, and its warnings.
 
 A message says where (layer path and settings), what came, what was expected, and what to do.
 """
@@ -40,6 +40,10 @@ class EngineError(PellucidError, RuntimeError):
 
 class TooLargeError(PellucidError, MemoryError):
     """A network or a batch needs more memory than there is; nothing of it has been allocated."""
+
+
+class EngineWarning(UserWarning):
+    """``engine="auto"`` chose the slower reference engine, because the native one lacks something."""
 
 
 class MissingExtraError(PellucidError, ImportError):

@@ -39,7 +39,7 @@ class Network:
         loss: ``"cross_entropy"``, ``"log_loss"``, ``"squared_error"``, or a :class:`~pellucid.losses.Loss`.
         seed: fixes initial weights, dropout, and the order of samples in :meth:`fit`.
         dtype: ``"float32"`` or ``"float64"``.
-        engine: ``"auto"``, ``"reference"`` or ``"native"``.
+        engine: ``"auto"``, ``"reference"`` or ``"native"``; see ``docs/native-engine.md``.
         input_mean: subtracted from every input. An array, (C,) for one mean a channel or the input's shape for one a
             pixel; or ``"channel"`` or ``"pixel"`` to take it from the training data at the first :meth:`fit`
             (Epelbaum, "Input layer", μ_f and μ_fjk). Not for regression.
@@ -234,12 +234,14 @@ class Network:
             if self.loss.reduction == "mean":
                 weight = weight / weight.sum()
             value, gradient, outputs = self._native.gradients(
-                self._pixels(images), target, weight, self._flat, self._mean
+                self._pixels(images), target, weight, self._flat, self._mean, self.seed, self.step
             )
         else:
             self._require_room(len(images))
-            x, seed = self.prepare(images), (self.seed, self.step)
-            run = reference.forward(self.graph, self._params, self._state, x, training=True, seed=seed)
+            x = self.prepare(images)
+            run = reference.forward(
+                self.graph, self._params, self._state, x, training=True, seed=self.seed, step=self.step
+            )
             outputs = run.values[self.graph.nodes[-1].name]
             value, delta = self.loss.value_and_delta(outputs, target, sample_weight)
             _, gradients = reference.backward(self.graph, self._params, run, delta)
@@ -272,7 +274,7 @@ class Network:
         ]
         return NativeTraining(
             self._native, optimizer, update, self._flat, regularized, outputs,
-            images=self._pixels(images), mean=self._mean, target=target, weight=weight,
+            images=self._pixels(images), mean=self._mean, target=target, weight=weight, seed=self.seed,
         )  # fmt: skip
 
     def trace(self, x: Any, y: Any, *, training: bool = True) -> Trace:
@@ -285,7 +287,9 @@ class Network:
         images, target = self.check_samples(x, y)
         state = {name: value.copy() for name, value in self._state.items()}
         start = self.prepare(images)
-        run = reference.forward(self.graph, self._params, state, start, training=training, seed=(self.seed, self.step))
+        run = reference.forward(
+            self.graph, self._params, state, start, training=training, seed=self.seed, step=self.step
+        )
         outputs = run.values[self.graph.nodes[-1].name]
         value, delta = self.loss.value_and_delta(outputs, target)
         deltas, gradients = reference.backward(self.graph, self._params, run, delta)
@@ -355,9 +359,14 @@ class Network:
         """Return an independent network with the same weights, in another dtype if one is given."""
         _require_dtype(dtype or self.dtype.name)
         tensors = {k: v.astype(dtype or v.dtype) for k, v in self.tensors().items()}
-        engine = self._asked_engine if dtype in (None, self.dtype.name) else "auto"
+        if dtype in (None, self.dtype.name):
+            engine = self.engine  # one that fell back does so again, and has been warned about
+        else:
+            engine = "reference" if self._asked_engine == "reference" else "auto"
         description = {**self.describe(), "dtype": dtype or self.dtype.name}
-        return Network.rebuild(description, tensors, engine=engine, n_jobs=self.n_jobs)
+        network = Network.rebuild(description, tensors, engine=engine, n_jobs=self.n_jobs)
+        network._asked_engine = self._asked_engine
+        return network
 
     def centre_on(self, images: Array, rows: Array | None = None) -> None:
         """Set :attr:`input_mean` from images, or some rows of them, if its kind was asked for and it is not known."""

@@ -3,7 +3,7 @@ import pytest
 
 from pellucid import Network
 from pellucid.data import load_dataset
-from pellucid.layers import Flatten, Linear
+from pellucid.layers import Flatten, LeakyReLU, Linear
 
 
 def test_figures(cli, model):
@@ -74,3 +74,17 @@ def test_errors(cli, model, tmp_path):
 def test_wrong_usage(cli, model):
     assert "Missing argument 'MODEL'" in cli("evaluate", code=2).stderr
     cli("evaluate", model, "--limit", 0, code=2)
+
+
+@pytest.mark.filterwarnings("default::pellucid.errors.EngineWarning")
+def test_a_model_that_falls_back_to_the_reference_engine_is_told_in_one_line(cli, tmp_path):
+    layers = [Flatten(), LeakyReLU(-0.5), Linear(10)]
+    Network(layers, (1, 8, 8), engine="reference").save(tmp_path / "m.safetensors")
+    result = cli("evaluate", tmp_path / "m.safetensors")
+    assert result.stderr == (
+        "warning: the network runs on the slower reference engine: layer '1': LeakyReLU(negative_slope=-0.5): "
+        "the native step takes the slope from y, which needs one that is not negative; "
+        "engine='reference' says that this is meant\n"
+    )
+    assert cli("summary", tmp_path / "m.safetensors").stderr == ""
+    assert cli("check", tmp_path / "m.safetensors", "--samples", 2).stderr == ""

@@ -14,8 +14,9 @@ from native_nets import SETS
 
 from pellucid import Network
 from pellucid.engine import instruction_set, reference
-from pellucid.layers import AvgPool2d, Conv2d, Flatten, Layer, LeakyReLU, Linear, MaxPool2d, ReLU
+from pellucid.layers import AvgPool2d, Conv2d, Dropout, Flatten, Layer, LeakyReLU, Linear, MaxPool2d, ReLU
 from pellucid.losses import SquaredError
+from pellucid.philox import Stream
 
 pytest.importorskip("pellucid._native", reason="installed without a C++ compiler")
 
@@ -81,6 +82,14 @@ def linear(rng: Rng) -> Case:
     return [Linear(hidden, bias=bool(rng.integers(2))), Linear(outputs, bias=bool(rng.integers(2)))], (inputs,)
 
 
+def dropout(rng: Rng) -> Case:
+    """Return dropouts of maps and of a vector; what they keep is doubled or taken four times."""
+    size = pair(rng.integers(1, 9, 2))
+    first, second = (Dropout(float(p)) for p in rng.choice([0.5, 0.75], 2))
+    layers = [Conv2d(int(rng.integers(1, 8)), 1), first, Conv2d(2, 3, padding="same"), Flatten(), second, Linear(3)]
+    return layers, (int(rng.integers(1, 3)), *size)
+
+
 def chain(rng: Rng) -> Case:
     """Return a small net of several layers."""
     first, second = (int(n) for n in rng.integers(1, 9, 2))
@@ -113,8 +122,8 @@ def assert_exact(layers: list[Layer], shape: tuple[int, ...], n: int, rng: Rng, 
     wide = {name: value.astype(np.float64) for name, value in network.parameters.items()}
     nodes = [(node.name, node.layer, reference.own(wide, node)) for node in network.graph.nodes]
     values, saved = [x], []
-    for _, layer, params in nodes:
-        y, kept = layer.forward(params, values[-1])
+    for position, (_, layer, params) in enumerate(nodes):
+        y, kept = layer.forward(params, values[-1], training=True, stream=Stream(network.seed, 0, position))
         values.append(y)
         saved.append(kept)
     # The target is chosen so that δ is small.
@@ -149,6 +158,7 @@ def sums_are_exact(weight: np.ndarray, x: np.ndarray, dy: np.ndarray) -> bool:
         (max_pool, 600, 0),
         (avg_pool, 400, 0),
         (linear, 300, 0),
+        (dropout, 200, 0),
         (chain, 300, 0),
         # With these, more than 10,000.
         *(pytest.param(conv, 800, seed, marks=pytest.mark.slow) for seed in range(1, 8)),

@@ -9,6 +9,7 @@ import pytest
 from harness import misaligned
 from native_nets import build
 
+from pellucid.engine.program import Step
 from pellucid.layers import Linear
 
 pytest.importorskip("pellucid._native", reason="installed without a C++ compiler")
@@ -108,11 +109,7 @@ def test_a_program_that_is_none_is_refused() -> None:
         native.Runner(**outside, isa="baseline")
 
 
-STEP = {
-    "op": 0, "input": 0, "output": 1, "rows": [1, 1, 1, 0], "columns": [1, 1, 1, 0], "groups": 1, "flip": False,
-    "weight": 0, "bias": -1, "activation": 0, "alpha": 0.0, "column_major": False, "needs_dx": False, "scratch": 0,
-    "packed": 0, "scale": [],
-}  # fmt: skip
+STEP = Step("conv", 0, 1, weight=0, needs_dx=False).to_native()
 
 
 @pytest.mark.parametrize(
@@ -144,8 +141,36 @@ def test_numbers_that_the_kernels_cannot_count_are_refused(changed: dict[str, An
     native = pytest.importorskip("pellucid._native")
     good = {
         "slots": [(1, 1, 1, 0, 0, 0)] * 2, "steps": [STEP], "input": 0, "output": 1, "loss": 0, "arena": 2**35,
-        "parameters": 1, "packed": 1, "isa": native.instruction_set(),
+        "parameters": 1, "packed": 1, "scratch": 0, "isa": native.instruction_set(),
     }  # fmt: skip
     native.Runner(**good)
     with pytest.raises(ValueError, match=message):
         native.Runner(**{**good, **changed})
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        ({"op": "softmax", "output": 2}, "a step changes the shape that it should keep"),
+        ({"op": "response_norm", "size": 3, "output": 2}, "a step changes the shape that it should keep"),
+        ({"op": "dropout", "output": 2}, "a step changes the shape that it should keep"),
+        ({"op": "dropout", "p": 1.0}, "dropout of no probability or no place"),
+        ({"op": "dropout", "p": -0.1}, "dropout of no probability or no place"),
+        ({"op": "dropout", "p": float("nan")}, "dropout of no probability or no place"),
+        ({"op": "dropout", "position": -1}, "dropout of no probability or no place"),
+        ({"op": "lp_pool", "p": 0.5}, "a norm must be a finite number of at least 1"),
+        ({"op": "lp_pool", "p": float("inf")}, "a norm must be a finite number of at least 1"),
+        ({"op": "lp_pool", "p": 2.0, "output": 2}, "a pool changes the number of channels"),
+        ({"op": "response_norm"}, "a neighbourhood has no channels"),
+        ({"op": "response_norm", "size": 3, "scratch": 9}, "a step's notes lie outside the arena"),
+    ],
+)
+def test_a_step_that_does_not_fit_is_refused(step: dict[str, Any], message: str) -> None:
+    native = pytest.importorskip("pellucid._native")
+    given = {
+        "slots": [(2, 1, 1, 0, 0, 2), (2, 1, 1, 0, 4, 6), (1, 1, 1, 0, 8, 9)],
+        "steps": [Step(**{"input": 0, "output": 1, **step}).to_native()],
+        "input": 0, "output": 1, "loss": 0, "arena": 10, "parameters": 0, "packed": 0, "scratch": 0, "isa": "baseline",
+    }  # fmt: skip
+    with pytest.raises(ValueError, match=message):
+        native.Runner(**given)

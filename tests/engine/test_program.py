@@ -16,14 +16,18 @@ from pellucid.layers import (
     ELU,
     AvgPool2d,
     Conv2d,
+    Dropout,
     Flatten,
     GlobalAvgPool2d,
     Layer,
     LeakyReLU,
     Linear,
+    LocalResponseNorm,
+    LPPool2d,
     MaxPool2d,
     ReLU,
     Sigmoid,
+    Softmax,
     Tanh,
 )
 from pellucid.tensor_table import offsets
@@ -81,6 +85,16 @@ def test_settings_reach_their_steps() -> None:
     assert (flatten.op, flatten.column_major) == ("flatten", True)
 
 
+def test_settings_of_norms_and_dropouts_reach_their_steps() -> None:
+    layers = [LPPool2d((2, 3), 1, (1, 0), (1, 2), norm_type=3.5), LocalResponseNorm(4, 2.0, 0.6, 1.5), Softmax()]
+    norm, response, softmax, drop, _, last = lower([*layers, Dropout(0.3), Flatten(), Dropout(0.4)], (2, 5, 7)).steps
+    assert (norm.op, norm.rows, norm.columns, norm.p) == ("lp_pool", (2, 1, 1, 1), (3, 1, 2, 0), 3.5)
+    assert (response.op, response.size, response.k, response.beta) == ("response_norm", 4, 1.5, 0.6)
+    assert response.share == 0.5
+    assert softmax.op == "softmax"
+    assert [(step.op, step.p, step.position) for step in (drop, last)] == [("dropout", 0.3, 3), ("dropout", 0.4, 5)]
+
+
 def test_an_average_counts_the_pixels_of_every_window() -> None:
     program = lower([AvgPool2d(2, 1, 1, count_include_pad=False), Flatten()], (1, 2, 3))
     quarter, half = 1 / 4, 1 / 2
@@ -98,6 +112,11 @@ def test_an_average_counts_the_pixels_of_every_window() -> None:
         ([AvgPool2d(2), Tanh(), Flatten()], (1, 4, 4), ["avg_pool+tanh", "flatten"]),
         ([GlobalAvgPool2d(), Sigmoid()], (2, 4, 4), ["avg_pool+sigmoid"]),
         ([Flatten()], (3, 1, 1), ["flatten"]),
+        ([Linear(3), Dropout(), ReLU()], (4,), ["conv", "dropout+relu"]),
+        # These need their own y on the way back.
+        ([Linear(3), Softmax(), Tanh()], (4,), ["conv", "softmax", "activation+tanh"]),
+        ([LPPool2d(2), ReLU(), Flatten()], (1, 4, 4), ["lp_pool", "activation+relu", "flatten"]),
+        ([LocalResponseNorm(3), ReLU(), Flatten()], (1, 4, 4), ["response_norm", "activation+relu", "flatten"]),
     ],
 )
 def test_activations_ride_along(layers: list[Layer], shape: tuple[int, ...], expected: list[str]) -> None:
@@ -154,7 +173,7 @@ def test_nothing_in_the_arena_overlaps(name: str) -> None:
             assert 0 <= start <= start + channels * height * (width + 2 * border) <= given.arena
             used[start : start + channels * height * (width + 2 * border)] += 1
     for step in given.steps:
-        if step["op"] == lowering._OPS["max_pool"]:
+        if step["op"] in (lowering._OPS["max_pool"], lowering._OPS["response_norm"]):
             channels, height, width, *_ = given.slots[step["output"]]
             assert step["scratch"] + channels * height * width <= given.arena
             used[step["scratch"] : step["scratch"] + channels * height * width] += 1

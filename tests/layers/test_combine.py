@@ -166,7 +166,7 @@ def test_nested_names_are_joined_with_dots():
         "5",
         "head",
     ]
-    net = Network(graph)
+    net = Network(graph, engine="reference")
     assert list(net.parameters)[:4] == ["stem.weight", "stem.bias", "layer1.0.conv1.weight", "layer1.0.conv1.bias"]
     assert "2.0.shortcut.0.weight" in net.parameters
 

@@ -27,6 +27,7 @@ from pellucid.layers import (
     Softmax,
     Tanh,
 )
+from pellucid.philox import Stream
 
 torch = pytest.importorskip("torch", reason="needs PyTorch")
 F = torch.nn.functional
@@ -188,7 +189,7 @@ def test_dropout_with_the_same_mask() -> None:
         p = float(rng.uniform(0, 0.9))
         x = rng.normal(size=(3, *random_shape(rng)))
         dy = rng.normal(size=x.shape)
-        y, saved = Dropout(p).forward({}, x, training=True, rng=rng)
+        y, saved = Dropout(p).forward({}, x, training=True, stream=Stream(int(rng.integers(100))))
         dx, _ = Dropout(p).backward({}, saved, dy)
         mask = torch.tensor(y != 0)
         theirs = torch.ops.aten.native_dropout_backward(torch.tensor(dy), mask, 1 / (1 - p))

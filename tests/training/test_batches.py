@@ -63,6 +63,6 @@ def test_cut_leaves_a_smaller_last_batch():
 
 def test_a_sample_left_over_joins_the_batch_before_it() -> None:
     rng = np.random.default_rng(0)
-    net = Network([Linear(4), BatchNorm(), Linear(2)], (3,))
+    net = Network([Linear(4), BatchNorm(), Linear(2)], (3,), engine="reference")
     net.fit(rng.normal(size=(9, 3)), rng.integers(2, size=9), epochs=1, batch_size=4, verbose=0)
     assert net.step == 2  # 4 and 5 samples: batch normalization cannot train on one

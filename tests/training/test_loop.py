@@ -93,7 +93,7 @@ class Recorder(Layer):
 def batches_seen(fits: int = 1, *, seed: int = 0, samples: int = 10, **settings: Any) -> list[list[int]]:
     """Return the samples of every training batch, by number."""
     seen: list[list[int]] = []
-    network = Network([Recorder(seen), Linear(2)], input_shape=(1,), seed=seed)
+    network = Network([Recorder(seen), Linear(2)], input_shape=(1,), seed=seed, engine="reference")
     for _ in range(fits):
         fit(network, np.arange(samples)[:, None], np.arange(samples) % 2, learning_rate=1e-3, verbose=0, **settings)
     return seen
@@ -255,7 +255,7 @@ def test_the_input_mean_is_taken_from_the_training_share():
 def trained(callbacks: Any = (), **settings: Any) -> Network:
     x, y = np.random.default_rng(0).normal(size=(50, 1, 6, 6)), np.arange(50) % 3
     network = Network(
-        [Conv2d(4, 3), BatchNorm2d(), ReLU(), Flatten(), Dropout(0.3), Linear(3)], input_shape=(1, 6, 6), seed=7
+        [Conv2d(4, 3), BatchNorm2d(), ReLU(), Flatten(), Dropout(0.3), Linear(3)], (1, 6, 6), seed=7, engine="reference"
     )
     fit(network, x, y, epochs=2, batch_size=16, optimizer="adam", callbacks=callbacks, **settings)
     return network

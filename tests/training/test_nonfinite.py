@@ -42,7 +42,7 @@ def samples(count: int = 12, spoilt: int | None = None) -> tuple[np.ndarray, np.
 
 
 def network(*layers: Layer, **settings: Any) -> Network:
-    return Network([*layers, Linear(4), BatchNorm(), ReLU(), Linear(2)], input_shape=(3,), **settings)
+    return Network([*layers, Linear(4), BatchNorm(), ReLU(), Linear(2)], (3,), engine="reference", **settings)
 
 
 def train(network: Network, x: np.ndarray, y: np.ndarray, **settings: Any) -> None:
@@ -132,7 +132,7 @@ def test_weights_that_an_update_blows_up_are_not_kept():
 
 def test_running_statistics_that_overflow_are_told_though_the_loss_is_finite():
     x, y = samples()
-    spoilt, clean = (Network([BatchNorm(), Linear(2)], input_shape=(3,)) for _ in range(2))
+    spoilt, clean = (Network([BatchNorm(), Linear(2)], input_shape=(3,), engine="reference") for _ in range(2))
     text = failure(spoilt, np.where(np.arange(12)[:, None] >= 6, x * 1e25, x), y)
     assert text.startswith("epoch 1, batch 3: the running statistic '0.running_var' is not finite. ")
     assert "The first to go wrong are the running statistics of layer '0', BatchNorm()." in text

@@ -26,7 +26,7 @@ def samples() -> tuple[np.ndarray, np.ndarray]:
 
 
 def make(*layers: Layer) -> Network:
-    return Network([Linear(4), BatchNorm(), ReLU(), *layers, Linear(2)], input_shape=(3,))
+    return Network([Linear(4), BatchNorm(), ReLU(), *layers, Linear(2)], input_shape=(3,), engine="reference")
 
 
 def train(network: Network, **settings: Any) -> History:

@@ -24,10 +24,10 @@ def test_every_builder_takes_the_common_settings_by_keyword(name):
 
 
 def test_build_passes_settings_on():
-    net = zoo.build("grishin", batch_norm=True, seed=4, classes=3)
-    np.testing.assert_array_equal(
-        net.parameters["fc2.weight"], zoo.grishin(batch_norm=True, seed=4, classes=3).parameters["fc2.weight"]
-    )
+    net = zoo.build("grishin", batch_norm=True, seed=4, classes=3, engine="reference")
+    direct = zoo.grishin(batch_norm=True, seed=4, classes=3, engine="reference")
+    np.testing.assert_array_equal(net.parameters["fc2.weight"], direct.parameters["fc2.weight"])
+    assert net.engine == "reference"
     assert "bn3.weight" in net.parameters
 
 

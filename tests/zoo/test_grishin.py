@@ -58,7 +58,7 @@ def test_parameters_are_as_printed():
 
 
 def test_batch_norm_stands_before_every_elu_with_a_coefficient_for_every_activation():
-    net = grishin(batch_norm=True)
+    net = grishin(batch_norm=True, engine="reference")
     assert [node.name for node in net.graph.nodes] == [
         *("conv1", "bn1", "elu1", "pool1"),  # Layers 21, 22, 23 and 3
         *("conv2", "bn2", "elu2", "pool2"),  # Layers 41, 42, 43 and 5

@@ -20,7 +20,7 @@ def summary(model: ModelOrName, batch_norm: BatchNorm = False, as_json: AsJson =
 
 
 def load_or_build(model: str, batch_norm: bool) -> Network:
-    """Return the network of a model file, or the zoo's of that name if there is no such file.
+    """Return the network of a model file, or the zoo's of that name if there is no such file, to be looked at.
 
     Raises:
         ConfigError: neither a file nor a name of the zoo, or a setting that it does not have.
@@ -35,7 +35,7 @@ def load_or_build(model: str, batch_norm: bool) -> Network:
     if Path(model).exists():
         if batch_norm:
             raise ConfigError(f"{model} is a model file, which has its layers already; leave out --batch-norm")
-        return Network.load(model)
+        return Network.load(model, engine="reference")
     if model not in ZOO:
         raise ConfigError(f"{model!r} is neither a model file nor a network of the zoo: {', '.join(ZOO)}")
-    return build(model, **zoo_settings(batch_norm))
+    return build(model, engine="reference", **zoo_settings(batch_norm))

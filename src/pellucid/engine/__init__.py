@@ -6,11 +6,12 @@ lowered to native steps, in float32, one call a batch.
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pellucid.errors import ConfigError, EngineError, TooLargeError
+from pellucid.errors import ConfigError, EngineError, EngineWarning, TooLargeError
 
 if TYPE_CHECKING:
     from pellucid.engine.native import NativeEngine
@@ -27,6 +28,8 @@ def lower(
 
     Args:
         engine: ``"auto"`` takes the native engine where it can run the network; ``"native"`` insists on it.
+            Where a layer or the loss stands in the way, ``"auto"`` warns once, with an
+            :class:`~pellucid.errors.EngineWarning` that names it; float64, and no compiled part, are no reason to.
         graph, loss, dtype: of the network.
         offsets, parameters: where each parameter begins in the flat array of all of them, and its length.
 
@@ -39,15 +42,20 @@ def lower(
 
     if engine not in ENGINES:
         raise ConfigError(f"no engine called {engine!r}; there are {', '.join(ENGINES)}")
-    if engine == "reference":
+    if engine == "reference" or (engine == "auto" and (dtype != np.float32 or instruction_set() is None)):
         return None
     try:
         if dtype != np.float32:
             raise EngineError(f"the native engine computes in float32, not {dtype}; use engine='reference'")
         return NativeEngine(graph, loss, offsets, parameters)
-    except (EngineError, TooLargeError):  # the reference engine takes as few samples at once as it is given
+    except (EngineError, TooLargeError) as error:  # the reference engine takes as few samples at once as it is given
         if engine == "native":
             raise
+        warnings.warn(
+            f"the network runs on the slower reference engine: {error}; engine='reference' says that this is meant",
+            EngineWarning,
+            stacklevel=3,
+        )
         return None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
@@ -58,7 +58,7 @@ class NativeEngine:
     def __init__(self, graph: Graph, loss: Loss, offsets: dict[str, int], parameters: int) -> None:
         native = compiled_part()
         if type(loss).__module__ != "pellucid.losses":
-            raise EngineError(f"the native engine does not know the loss {loss!r}; use engine='reference'")
+            raise EngineError(f"the native engine does not know the loss {loss!r}")
         self.isa = os.environ.get("PELLUCID_ISA") or native.instruction_set()
         program = Program(graph, offsets)
         require_room(
@@ -108,7 +108,7 @@ class NativeEngine:
         return outputs
 
     def gradients(
-        self, images: Array, target: Array, weight: Array, params: Array, mean: Array | None
+        self, images: Array, target: Array, weight: Array, params: Array, mean: Array | None, seed: int, step: int
     ) -> tuple[float, Array, Array]:
         """Return Σ weight·ℓ, its gradient for the flat parameters, and the outputs (N, K).
 
@@ -118,6 +118,7 @@ class NativeEngine:
             weight: (N,), already divided by their sum if the loss is a mean.
             params: flat.
             mean: taken off each image; None for none.
+            seed, step: of the network, for what layers draw.
 
         Raises:
             TooLargeError: there is no memory for so many samples at once.
@@ -134,15 +135,21 @@ class NativeEngine:
             target=_native(target, np.float32),
             weight=_native(weight, np.float32),
             gradients=gradient,
+            seed=seed % 2**64,
+            step=step,
+            training=True,
         )
         return value, gradient, outputs
 
-    def training(self, images: Array, mean: Array | None, target: Array, weight: Array, **arrays: Any) -> Any:
+    def training(
+        self, images: Array, mean: Array | None, target: Array, weight: Array, seed: int, **arrays: Any
+    ) -> Any:
         """Return the compiled part's own ``Training`` on a whole data set, for :meth:`step`.
 
         Args:
             images, target, mean: as for :meth:`gradients`; read where they lie if type and order allow.
             weight: w, (N,), not divided by anything.
+            seed: of the network, for what layers draw.
             arrays: what else it takes.
         """
         return compiled_part().Training(
@@ -151,10 +158,13 @@ class NativeEngine:
             target=_native(target, np.float32),
             weight=_native(weight, np.float64),
             weighted_mean=self._weighted_mean,
+            seed=seed % 2**64,
             **arrays,
         )
 
-    def step(self, training: Any, rows: Array, place: int, rate: float, step: int) -> tuple[float, bool, bool]:
+    def step(
+        self, training: Any, rows: Array, place: int, rate: float, step: int, network_step: int
+    ) -> tuple[float, bool, bool]:
         """Do one step of a :meth:`training`, the t-th; see :meth:`NativeTraining.step`.
 
         Raises:
@@ -164,7 +174,7 @@ class NativeEngine:
             self._require_room(len(rows), gradients=True)
             self._room_for = len(rows)
         with _told_as_too_large(len(rows)):
-            return training.step(self._runner, rows, place, rate, step, threads(self.n_jobs))
+            return training.step(self._runner, rows, place, rate, step, threads(self.n_jobs), network_step)
 
     def _require_room(self, samples: int, *, gradients: bool) -> None:
         """Count what the compiled part will ask for: memory of blocks in progress, gradients of every block."""
@@ -183,7 +193,7 @@ class NativeEngine:
 
 
 @contextmanager
-def _told_as_too_large(samples: int) -> Iterator[None]:
+def _told_as_too_large(samples: int) -> Generator[None]:
     try:
         yield
     except MemoryError as error:

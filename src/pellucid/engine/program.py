@@ -27,7 +27,19 @@ LANE_BYTES = 64
 #: the largest kernel that the native convolution takes, along one axis
 MOST_TAPS = 64
 
-_OPS = {"conv": 0, "max_pool": 1, "avg_pool": 2, "activation": 3, "flatten": 4}
+_OPS = {
+    "conv": 0,
+    "max_pool": 1,
+    "avg_pool": 2,
+    "activation": 3,
+    "flatten": 4,
+    "dropout": 5,
+    "lp_pool": 6,
+    "softmax": 7,
+    "response_norm": 8,
+}
+#: steps that an activation may ride along with: their own way back does not need their y, which it overwrites
+_TAKE_ALONG = ("conv", "max_pool", "avg_pool", "activation", "dropout")
 _ACTIVATIONS = {"none": 0, "relu": 1, "leaky_relu": 2, "elu": 3, "sigmoid": 4, "tanh": 5}
 _LOSSES = {"CrossEntropy": 0, "LogLoss": 1, "SquaredError": 2}
 
@@ -70,6 +82,12 @@ class Step:
     packed: int = 0
     tile: int = 0
     weights_tile: int = 0
+    p: float = 0.0
+    position: int = 0
+    size: int = 0
+    k: float = 0.0
+    share: float = 0.0
+    beta: float = 0.0
     scale: list[float] = field(default_factory=list[float])
 
     @property
@@ -100,15 +118,19 @@ class Program:
         self._is_vector: list[bool] = []
         self._offsets = offsets
         self._node = ""
+        self._position = 0
         slot = self._new(graph.input_shape)
         source = INPUT
-        for node in graph.nodes:
+        for position, node in enumerate(graph.nodes):
             if node.inputs != (source,):
                 raise EngineError(f"layer {node.name!r} joins branches, which the native engine does not do yet")
-            self._node = node.name
+            self._node, self._position = node.name, position
             if not _emits_itself(type(node.layer)):
                 raise EngineError(f"layer {node.name!r} {node.layer!r} changes what its native step computes")
-            slot = node.layer.emit(self, slot)
+            try:
+                slot = node.layer.emit(self, slot)
+            except EngineError as error:
+                raise EngineError(f"layer {node.name!r}: {error}") from None
             source = node.name
         self.output = slot
         if not self._is_vector[slot]:
@@ -120,7 +142,7 @@ class Program:
     ) -> int:
         """Add a convolution with the layer's weight and bias; a linear layer is one of maps of one pixel."""
         if max(rows[0], columns[0]) > MOST_TAPS:
-            raise EngineError(f"layer {self._node!r} has a kernel larger than the native engine's {MOST_TAPS} pixels")
+            raise EngineError(f"its kernel is larger than the native engine's {MOST_TAPS} pixels")
         weight, bias = self._offsets[f"{self._node}.weight"], self._offsets.get(f"{self._node}.bias", -1)
         return self._add(
             "conv", slot, shape, rows=rows, columns=columns, groups=groups, flip=flip, weight=weight, bias=bias
@@ -141,6 +163,10 @@ class Program:
         """Add an average pooling; ``scale`` is 1/divisor of every output pixel, row by row."""
         return self._add("avg_pool", slot, shape, rows=rows, columns=columns, scale=scale)
 
+    def lp_pool(self, slot: int, shape: Shape, rows: Window, columns: Window, p: float) -> int:
+        """Add a pooling by the p-norm."""
+        return self._add("lp_pool", slot, shape, rows=rows, columns=columns, p=p)
+
     def flatten(self, slot: int, *, column_major: bool = False) -> int:
         """Add the change from maps to a vector; what is one already stays."""
         maps = self.slots[slot]
@@ -150,12 +176,22 @@ class Program:
 
     def activation(self, slot: int, kind: str, alpha: float = 0.0) -> int:
         """Apply an activation; it rides along with the step before it, if that step has none yet."""
-        if self.steps and self.steps[-1].activation == "none" and self.steps[-1].op != "flatten":
+        if self.steps and self.steps[-1].activation == "none" and self.steps[-1].op in _TAKE_ALONG:
             self.steps[-1].activation, self.steps[-1].alpha = kind, alpha
             return slot
-        maps = self.slots[slot]
-        shape = (maps.channels,) if self._is_vector[slot] else (maps.channels, maps.height, maps.width)
-        return self._add("activation", slot, shape, activation=kind, alpha=alpha)
+        return self._add("activation", slot, self._full_shape(slot), activation=kind, alpha=alpha)
+
+    def softmax(self, slot: int) -> int:
+        """Add a softmax over the channels, at every pixel."""
+        return self._add("softmax", slot, self._full_shape(slot))
+
+    def response_norm(self, slot: int, size: int, k: float, share: float, beta: float) -> int:
+        """Add y = x·s^(−beta), s = k + share·Σ x² over ``size`` neighbouring channels."""
+        return self._add("response_norm", slot, self._full_shape(slot), size=size, k=k, share=share, beta=beta)
+
+    def dropout(self, slot: int, p: float) -> int:
+        """Add a dropout; what it draws depends on where the layer stands in the graph."""
+        return self._add("dropout", slot, self._full_shape(slot), p=p, position=self._position)
 
     def shape(self, slot: int) -> tuple[int, int, int]:
         """Return (C, H, W) of a slot; a vector is maps of one pixel."""
@@ -190,6 +226,9 @@ class Program:
         self.slots.append(Slot(*(shape if len(shape) == 3 else (shape[0], 1, 1))))
         return len(self.slots) - 1
 
+    def _full_shape(self, slot: int) -> Shape:
+        return self.shape(slot)[:1] if self._is_vector[slot] else self.shape(slot)
+
     def _add(self, op: str, slot: int, shape: Shape, **settings: Any) -> int:
         output = self._new(shape)
         learns_before = any(step.weight >= 0 for step in self.steps)
@@ -212,7 +251,7 @@ class Program:
             self._arena += 2 * slot.lanes
         for step in self.steps:
             source, output = self.slots[step.input], self.slots[step.output]
-            if step.op == "max_pool":
+            if step.op in ("max_pool", "response_norm"):
                 step.scratch = self._arena
                 self._arena += prod((output.channels, output.height, output.width))
             if step.op == "conv":

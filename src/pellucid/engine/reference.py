@@ -6,7 +6,6 @@ The backward pass is the reverse of the forward order, with the δ of all consum
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -14,6 +13,7 @@ import numpy as np
 
 from pellucid.arrays import Array, Tensors
 from pellucid.graph import INPUT, Graph, Node
+from pellucid.philox import Stream
 
 
 @dataclass
@@ -47,7 +47,8 @@ def forward(
     x: Array,
     *,
     training: bool = False,
-    seed: Iterable[int] = (0,),
+    seed: int = 0,
+    step: int = 0,
     known: Tensors | None = None,
 ) -> Pass:
     """Run the whole graph and keep everything that backward needs.
@@ -58,7 +59,7 @@ def forward(
         state: running statistics by full name; updated in place when ``training``.
         x: (N, *input_shape).
         training: as in :meth:`pellucid.layers.base.Layer.forward`.
-        seed: random layers draw from a generator seeded with these numbers and the position of the layer.
+        seed, step: what random layers draw depends on these and on their position in the graph.
         known: outputs of earlier nodes to take as they are instead of computing them.
     """
     run = Pass({INPUT: x, **(known or {})})
@@ -71,7 +72,8 @@ def forward(
             *inputs,
             state=own(state, node),
             training=training,
-            rng=np.random.default_rng([*seed, position]),
+            rng=np.random.default_rng([seed, step, position]),
+            stream=Stream(seed, step, position),
         )
     return run
 
@@ -82,9 +84,13 @@ def infer(graph: Graph, params: Tensors, state: Tensors, x: Array) -> Array:
     values: Tensors = {INPUT: x}
     for position, node in enumerate(graph.nodes):
         inputs = [values[source] for source in node.inputs]
-        rng = np.random.default_rng([0, position])
         values[node.name] = node.layer.forward(
-            own(params, node), *inputs, state=own(state, node), training=False, rng=rng
+            own(params, node),
+            *inputs,
+            state=own(state, node),
+            training=False,
+            rng=np.random.default_rng([0, 0, position]),
+            stream=Stream(layer=position),
         )[0]
         for source in node.inputs:
             readers[source] -= 1

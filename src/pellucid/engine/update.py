@@ -81,13 +81,14 @@ class NativeTraining:
             **samples,
         )
 
-    def step(self, rows: Array, place: int, rate: float) -> tuple[float, bool, bool]:
+    def step(self, rows: Array, place: int, rate: float, network_step: int = 0) -> tuple[float, bool, bool]:
         """Do one step on some rows of the data set.
 
         Args:
             rows: int64.
             place: the row of the outputs where those of the batch begin.
             rate: η.
+            network_step: batches the network had seen before, for what layers draw.
 
         Returns:
             J, and whether its gradient and the new parameters are finite. Parameters and state have changed only if J
@@ -97,7 +98,9 @@ class NativeTraining:
             ConfigError: the learning rate is negative or not finite.
         """
         rate = check_number(self._optimizer, "learning_rate", rate, least=0)
-        value, gradient, params = self._engine.step(self._training, rows, place, rate, self.state.step + 1)
+        value, gradient, params = self._engine.step(
+            self._training, rows, place, rate, self.state.step + 1, network_step
+        )
         if gradient and isfinite(value):
             self.state.step += 1
         return value, gradient, params

@@ -21,6 +21,7 @@ from pellucid.errors import ConfigError, ShapeError
 from pellucid.graph import INPUT, Graph
 from pellucid.layers.base import Layer
 from pellucid.network import Network
+from pellucid.philox import Stream
 
 #: step of the plain central difference; halfway between truncation (h²) and rounding (ε/h)
 STEP = 1e-4
@@ -241,7 +242,8 @@ def _layer_parts(layer: Layer, shapes: list[Shape], batch: int, rng: Rng, traini
 
     def run() -> tuple[Array, Any]:
         own_state = {key: value.copy() for key, value in state.items()}
-        return layer.forward(params, *inputs, state=own_state, training=training, rng=np.random.default_rng(mask_seed))
+        rng, stream = np.random.default_rng(mask_seed), Stream(mask_seed)
+        return layer.forward(params, *inputs, state=own_state, training=training, rng=rng, stream=stream)
 
     y, saved = run()
     _require_shape(repr(layer), "forward's output", y, projection.shape)

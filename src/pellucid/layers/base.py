@@ -37,12 +37,28 @@ class NativeProgram(Protocol):
         """Add an average pooling."""
         ...
 
+    def lp_pool(self, slot: int, shape: Shape, rows: Window, columns: Window, p: float) -> int:
+        """Add a pooling by the p-norm."""
+        ...
+
     def flatten(self, slot: int, *, column_major: bool = False) -> int:
         """Add the change from maps to a vector."""
         ...
 
     def activation(self, slot: int, kind: str, alpha: float = 0.0) -> int:
         """Apply an activation."""
+        ...
+
+    def softmax(self, slot: int) -> int:
+        """Add a softmax over the channels."""
+        ...
+
+    def response_norm(self, slot: int, size: int, k: float, share: float, beta: float) -> int:
+        """Add y = x·s^(−beta), s = k + share·Σ x² over ``size`` neighbouring channels."""
+        ...
+
+    def dropout(self, slot: int, p: float) -> int:
+        """Add a dropout."""
         ...
 
     def shape(self, slot: int) -> tuple[int, int, int]:
@@ -91,8 +107,9 @@ class Layer(Described):
     def forward(self, params: Tensors, *xs: Any, **context: Any) -> tuple[Array, Any]:
         """Return ``(y, saved)``: the output, and whatever ``backward`` needs.
 
-        ``context`` holds ``state`` (see :meth:`init_state`), ``training`` (bool) and ``rng`` (a generator that is
-        the same for the same seed, step and layer).
+        ``context`` holds ``state`` (see :meth:`init_state`), ``training`` (bool), and for layers that draw random
+        numbers ``rng`` (a generator) and ``stream`` (a :class:`~pellucid.philox.Stream`: a number for every entry of
+        every sample); both are the same for the same seed, step and layer.
         """
         raise NotImplementedError(f"{type(self).__name__} does not define forward")
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from pellucid.arrays import Array, Rng, Shape, Tensors
+from pellucid.arrays import Array, Shape, Tensors
 from pellucid.errors import ConfigError
-from pellucid.layers.base import Formula, Layer, require
+from pellucid.layers.base import Formula, Layer, NativeProgram, require
+from pellucid.philox import Stream
 
 
 @dataclass(frozen=True)
 class Dropout(Layer):
     r"""While training, set every entry to 0 with probability p, and scale the others so that the mean stays.
 
-    Forward, with m = 0 with probability p, else 1, drawn for every entry of every batch::
+    Forward, with m = 0 with probability p, else 1, drawn for every entry of every sample and step::
 
         y = m·x / (1 − p)
 
@@ -24,15 +25,19 @@ class Dropout(Layer):
 
     At inference y = x: the division while training ("inverted" dropout) leaves nothing to correct.
 
+    m depends on the network's seed and step, the layer's place in the graph, the sample's place in the batch and the
+    entry's place in the sample, and on nothing else: a random word r < 2³² is drawn for each, and m = 0 if
+    r < round(2³²·p).
+
     Args:
         p: probability that an entry is dropped, 0 ≤ p < 1.
 
     Shapes: any, unchanged.
 
     Raises:
-        ConfigError: ``p`` is out of range, or ``forward`` was called with ``training=True`` but without ``rng``.
+        ConfigError: ``p`` is out of range, or ``forward`` was called with ``training=True`` but without ``stream``.
 
-    Source: Srivastava et al. 2014, §4, §10.
+    Source: Srivastava et al. 2014, §4, §10; the random words, Salmon et al. 2011 (see :mod:`pellucid.philox`).
     """
 
     p: float = 0.5
@@ -51,18 +56,26 @@ class Dropout(Layer):
         return input_shape
 
     def forward(
-        self, params: Tensors, x: Array, *, training: bool = False, rng: Rng | None = None, **_: Any
+        self, params: Tensors, x: Array, *, training: bool = False, stream: Stream | None = None, **_: Any
     ) -> tuple[Array, Array | None]:
         """Return y = m·x/(1 − p) while training, else x."""
         if not training:
             return x, None
-        if rng is None:
-            raise ConfigError(f"{self!r}: forward draws a mask while training, so pass rng=np.random.default_rng(seed)")
-        # Drawn in float64 whatever the dtype of x, so that both dtypes drop the same entries.
-        scale = (rng.random(x.shape) >= self.p).astype(x.dtype) / (1 - self.p)
+        if stream is None:
+            raise ConfigError(f"{self!r}: forward draws a mask while training, so pass stream=philox.Stream(seed)")
+        scale = (stream.words(x.shape) >= self._dropped).astype(x.dtype) / (1 - self.p)
         return x * scale, scale
 
     def backward(self, params: Tensors, saved: Array | None, dy: Array) -> tuple[Array, Tensors]:
         """Return dx = m·dy/(1 − p), or dy if nothing was dropped."""
         scale = saved
         return dy if scale is None else dy * scale, {}
+
+    def emit(self, program: NativeProgram, slot: int) -> int:
+        """Become a native dropout."""
+        return program.dropout(slot, self.p)
+
+    @property
+    def _dropped(self) -> int:
+        """How many of the 2³² words drop an entry; never all of them."""
+        return min(round(self.p * 2**32), 2**32 - 1)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pellucid.arrays import Array, Tensors
-from pellucid.layers.base import Formula, require
+from pellucid.layers.base import Formula, NativeProgram, require
 from pellucid.layers.pooling import Pool2d
 from pellucid.layers.windows import Axis, overlap_add, pad, windows
 
@@ -82,6 +82,13 @@ class LPPool2d(Pool2d):
         patches, y, rows, columns = saved
         dpatches = dy[..., None, None] * np.sign(patches) * _ratio(patches, y) ** (self.norm_type - 1)
         return overlap_add(dpatches, rows, columns), {}
+
+    def emit(self, program: NativeProgram, slot: int) -> int:
+        """Become a native pooling by the p-norm."""
+        channels, height, width = program.shape(slot)
+        rows, columns = self._axes((height, width))
+        shape = (channels, rows.outputs, columns.outputs)
+        return program.lp_pool(slot, shape, rows.native, columns.native, self.norm_type)
 
 
 def _ratio(patches: Array, size: Array) -> Array:

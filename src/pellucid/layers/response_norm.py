@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from pellucid.arrays import Array, Shape, Tensors
-from pellucid.layers.base import Formula, Layer, require, require_maps
+from pellucid.layers.base import Formula, Layer, NativeProgram, require, require_maps
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,10 @@ class LocalResponseNorm(Layer):
         below, above = self._reach
         shared = _channel_sum(dy * y / s, above, below)  # i ∈ [c − above, c + below] has c in [i − below, i + above]
         return dy * s**-self.beta - 2 * self.alpha * self.beta / self.size * x * shared, {}
+
+    def emit(self, program: NativeProgram, slot: int) -> int:
+        """Become a native response norm."""
+        return program.response_norm(slot, self.size, self.k, self.alpha / self.size, self.beta)
 
     @property
     def _reach(self) -> tuple[int, int]:

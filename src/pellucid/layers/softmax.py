@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pellucid.arrays import Array, Shape, Tensors
-from pellucid.layers.base import Formula, Layer
+from pellucid.layers.base import Formula, Layer, NativeProgram
 
 
 @dataclass(frozen=True)
@@ -57,3 +57,7 @@ class Softmax(Layer):
         """Return dx = y·(dy − Σ dy·y)."""
         y = saved
         return y * (dy - np.einsum("tk...,tk...->t...", dy, y)[:, None]), {}
+
+    def emit(self, program: NativeProgram, slot: int) -> int:
+        """Become a native softmax."""
+        return program.softmax(slot)

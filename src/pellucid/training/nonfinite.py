@@ -26,7 +26,7 @@ def first_cause(network: Network, batch: Samples) -> str:
     params = dict(network.parameters)
     state = {name: array.copy() for name, array in network.state.items()}
     x = network.prepare(batch.images)
-    run = reference.forward(network.graph, params, state, x, training=True, seed=(network.seed, network.step))
+    run = reference.forward(network.graph, params, state, x, training=True, seed=network.seed, step=network.step)
     for node in network.graph.nodes:
         if not finite([run.values[node.name]]):
             return f"The first output to go wrong is that of {_told(node)}."

@@ -67,7 +67,7 @@ class NativeStep:
     """A step in one native call; it looks for what is not finite by itself."""
 
     def __init__(self, network: Network, training: NativeTraining) -> None:
-        self._state = list(network.state.values())
+        self._network, self._state = network, list(network.state.values())
         self._training = training
 
     @property
@@ -77,7 +77,7 @@ class NativeStep:
 
     def __call__(self, rows: Array, place: int, rate: float) -> tuple[float, Fault | None]:
         """Do the step."""
-        value, gradient_finite, params_finite = self._training.step(rows, place, rate)
+        value, gradient_finite, params_finite = self._training.step(rows, place, rate, self._network.step)
         if not isfinite(value):
             return value, Fault.LOSS
         if self._state and not finite(self._state):
