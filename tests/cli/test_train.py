@@ -40,8 +40,7 @@ def test_the_run_folder_holds_what_was_printed(cli, tmp_path):
         "limit": 60,
         "epochs": 2,
         "batch_size": 32,
-        "optimizer": "adam",
-        "learning_rate": 0.003,
+        "optimizer": {"type": "Adam", "learning_rate": 0.003},
         "validation_split": 0.2,
         "seed": 3,
         "dtype": "float32",
@@ -122,7 +121,7 @@ def test_options_reach_the_network(cli, tmp_path):
     assert net.step == 3  # 40 images in batches of 16
     assert told["settings"]["batch_norm"] is True
     # The recipe's learning rate is Adam's; momentum takes its own.
-    assert told["settings"]["learning_rate"] is None
+    assert told["settings"]["optimizer"] == {"type": "SGD", "momentum": 0.9}
     assert told["training"]["learning_rate"] == 0.1
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+
+from pellucid.optimizers import Adam, AdamW, Optimizer, resolve_optimizer
+from pellucid.schedules import OneCycle
 
 
 @dataclass(frozen=True)
@@ -12,19 +15,28 @@ class Recipe:
     Attributes:
         epochs: passes over the data.
         batch_size: images of one step.
-        optimizer: its name.
-        learning_rate: its step size; another optimizer takes its own default.
+        optimizer: with its learning rate.
     """
 
     epochs: int = 5
     batch_size: int = 32
-    optimizer: str = "adam"
-    learning_rate: float = 1e-3
+    optimizer: Optimizer = field(default_factory=Adam)
+
+    def choose(self, optimizer: str | None, learning_rate: float | None) -> Optimizer:
+        """Return the recipe's optimizer, or the one of that name; with that learning rate, if one is given.
+
+        Raises:
+            ConfigError: there is no such optimizer, or the learning rate is out of range.
+        """
+        if optimizer is not None:
+            return resolve_optimizer(optimizer, learning_rate)
+        return self.optimizer if learning_rate is None else replace(self.optimizer, learning_rate=learning_rate)
 
 
 RECIPES = {
-    "digits": Recipe(epochs=10, learning_rate=3e-3),
-    "grishin": Recipe(learning_rate=3e-3),
-    "lenet5": Recipe(learning_rate=3e-3),
-    "nguyen": Recipe(learning_rate=3e-3),
+    "digits": Recipe(epochs=10, optimizer=Adam(3e-3)),
+    "grishin": Recipe(optimizer=Adam(3e-3)),
+    "lenet5": Recipe(optimizer=Adam(3e-3)),
+    # 99 % of MNIST's test images in seconds: the rate goes up and down once, and weights shrink against overfitting.
+    "nguyen": Recipe(epochs=12, batch_size=128, optimizer=AdamW(OneCycle(0.015), weight_decay=0.1)),
 }

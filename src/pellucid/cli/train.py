@@ -14,6 +14,7 @@ from pellucid.cli.options import AsJson, BatchNorm, DataDir, DataName, Engine, z
 from pellucid.cli.output import ExitCode, Output, results
 from pellucid.cli.recipes import RECIPES, Recipe
 from pellucid.cli.tables import confusion_table
+from pellucid.description import to_json
 
 if TYPE_CHECKING:
     from pellucid.data import Dataset
@@ -44,17 +45,14 @@ def train(
 ) -> None:
     """Train a network, test it, and write model, history, curves and result to a folder."""
     recipe = RECIPES.get(model, Recipe())
-    if learning_rate is None and optimizer in (None, recipe.optimizer):
-        learning_rate = recipe.learning_rate
     fitting: dict[str, Any] = {
         "epochs": epochs or recipe.epochs,
         "batch_size": batch_size or recipe.batch_size,
-        "optimizer": optimizer or recipe.optimizer,
-        "learning_rate": learning_rate,
         "validation_split": validation_split,
     }
     building: dict[str, Any] = {"seed": seed, "dtype": dtype, "engine": engine, **zoo_settings(batch_norm)}
     with results(as_json) as output:
+        chosen = recipe.choose(optimizer, learning_rate)
         from pellucid.data import load_dataset
         from pellucid.training.run_folder import RunFolder, versions
 
@@ -63,7 +61,7 @@ def train(
         network = _build(model, dataset, l2, building)
         with RunFolder.create(run_dir or _free_folder(model, data)) as folder:
             started = perf_counter()
-            history = _fit(network, dataset, output, fitting)
+            history = _fit(network, dataset, output, {**fitting, "optimizer": chosen})
             seconds = perf_counter() - started
             files = folder.write_training(network, history)
             interrupted = history.stopped == "interrupted"
@@ -71,7 +69,14 @@ def train(
                 "model": model,
                 "data": data,
                 "run_dir": str(folder.path),
-                "settings": {"data_dir": data_dir and str(data_dir), "limit": limit, **fitting, **building, "l2": l2},
+                "settings": {
+                    "data_dir": data_dir and str(data_dir),
+                    "limit": limit,
+                    **fitting,
+                    "optimizer": to_json(chosen),
+                    **building,
+                    "l2": l2,
+                },
                 "versions": versions(),
                 "parameters": sum(value.size for value in network.parameters.values()),
                 "training_samples": len(dataset.x_train),
