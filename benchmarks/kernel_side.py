@@ -27,6 +27,7 @@ class KernelSide:
 
     def __init__(self, job: KernelJob) -> None:
         kernel = self.kernel = job.kernel
+        os.environ["PELLUCID_WINOGRAD"] = "0" if kernel.way == "direct" else "1"  # read when the network is made
         # The step before the kernel gives it a dx, and learns from nothing else.
         layers = [Conv2d(kernel.channels, 1), Conv2d(kernel.channels, kernel.size, padding="same"), Flatten()]
         self.network = Network(layers, kernel.image_shape, loss="squared_error", engine=job.engine)
