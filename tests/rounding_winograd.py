@@ -66,13 +66,14 @@ def sizes(layer: Conv2d, weight: np.ndarray, x: np.ndarray, dy: np.ndarray) -> t
     windows = np.lib.stride_tricks.sliding_window_view(maps, (POINTS, POINTS), axis=(2, 3))
     tiles = windows[:, :, : side * down : side, : side * across : side]
     blocks = delta.reshape(*delta.shape[:2], down, side, across, side).swapaxes(3, 4)
-    u = filters @ turned @ filters.T
-    v, t = output @ blocks @ output.T, inputs @ tiles @ inputs.T
-    y = output.T @ np.einsum("fcij,tclmij->tflmij", u, t, optimize=True) @ output
+    weights = filters @ turned @ filters.T
+    deltas, pixels = output @ blocks @ output.T, inputs @ tiles @ inputs.T
+    y = output.T @ np.einsum("fcij,tclmij->tflmij", weights, pixels, optimize=True) @ output
     y = y.swapaxes(3, 4).reshape(delta.shape)[..., : dy.shape[2], : dy.shape[3]]
-    back = inputs.T @ np.einsum("fcij,tflmij->tclmij", u, v, optimize=True) @ inputs
+    back = inputs.T @ np.einsum("fcij,tflmij->tclmij", weights, deltas, optimize=True) @ inputs
     dx = np.zeros_like(maps)
-    for l, m in np.ndindex(down, across):
-        dx[..., side * l : side * l + POINTS, side * m : side * m + POINTS] += back[:, :, l, m]
-    dw = filters.T @ np.einsum("tflmij,tclmij->fcij", v, t, optimize=True) @ filters
+    for row, column in np.ndindex(down, across):
+        u, v = side * row, side * column
+        dx[..., u : u + POINTS, v : v + POINTS] += back[:, :, row, column]
+    dw = filters.T @ np.einsum("tflmij,tclmij->fcij", deltas, pixels, optimize=True) @ filters
     return y, dx[inside], dw[..., ::-1, ::-1] if layer.flip else dw
