@@ -18,6 +18,8 @@ from math import prod
 
 import numpy as np
 from rounding_channels import channels_backward, channels_forward, norm_backward, norm_forward
+from rounding_winograd import TRANSFORM_ROUNDINGS
+from rounding_winograd import sizes as winograd_sizes
 
 from pellucid import Network
 from pellucid.engine import reference
@@ -157,6 +159,9 @@ def forward(layer: Layer, params: Params, x: Rounded) -> Rounded:
     sizes = {key: abs(value) for key, value in params.items()}
     # An average weighs by 1/n, not 1/n²: its squares are too large here, on the safe side.
     own = roundings(layer, params, x.value, y)[0] * (UNIT * layer.forward(sizes, abs(x.value))[0]) ** 2
+    by_tiles = winograd_sizes(layer, params["weight"], x.value, y) if isinstance(layer, Conv2d) else None
+    if by_tiles is not None:
+        own = own + (x.value.shape[1] + TRANSFORM_ROUNDINGS) * (UNIT * by_tiles[0]) ** 2
     return Rounded(y, layer.forward(squares, x.variance)[0] + own)
 
 
@@ -186,6 +191,11 @@ def backward(layer: Layer, params: Params, x: Rounded, dy: Rounded) -> tuple[Rou
     variances = {key: from_dy[key] + for_grads * (UNIT * size_grads[key]) ** 2 for key in grads}
     if "weight" in variances:
         variances["weight"] += from_x["weight"]
+    by_tiles = winograd_sizes(layer, params["weight"], x.value, dy.value) if isinstance(layer, Conv2d) else None
+    if by_tiles is not None:
+        _, tiles_dx, tiles_dweight = by_tiles
+        var_dx = var_dx + (dy.value.shape[1] + TRANSFORM_ROUNDINGS) * (UNIT * tiles_dx) ** 2
+        variances["weight"] += (dy.value[:, 0].size + TRANSFORM_ROUNDINGS) * (UNIT * tiles_dweight) ** 2
     return Rounded(dx, var_dx + for_dx * (UNIT * size_dx) ** 2), {
         key: Rounded(grads[key], variances[key]) for key in grads
     }

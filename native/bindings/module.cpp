@@ -4,6 +4,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <cmath>
 #include <optional>
 #include <stdexcept>
@@ -99,12 +100,47 @@ bool same_shape(const pellucid::Slot& a, const pellucid::Slot& b) {
     return a.channels == b.channels && a.height == b.height && a.width == b.width;
 }
 
+constexpr int kPoints = 6, kPointsOfTile = kPoints * kPoints;  // of kernels/winograd_transforms.hpp
+
+// The scratch lanes that a thread needs: as scratch_lanes of pellucid/engine/winograd.py, which says what for.
+std::ptrdiff_t winograd_scratch(std::ptrdiff_t channels, std::ptrdiff_t filters) {
+    constexpr std::ptrdiff_t kAtOnce = 32, kZeros = 4 * kAtOnce + kPoints;
+    const std::ptrdiff_t whole = (filters + pellucid::kLanes - 1) / pellucid::kLanes * pellucid::kLanes;
+    return kZeros + std::max(kPoints * filters + kPointsOfTile * channels, kZeros + 2 * kPoints * (kAtOnce + whole));
+}
+
+// A convolution by Winograd's way: its tiles, the borders that the last of them reaches into, and its memory.
+void check_tiles(const pellucid::Step& step, const pellucid::Slot& in, const pellucid::Slot& out, std::ptrdiff_t arena,
+                 std::ptrdiff_t scratch) {
+    const int side = step.weights_tile;
+    require(step.tile == 0 || step.tile == side, "forward and dx need the tiles of the weight gradient");
+    if (side == 0) return;
+    require(side == 2 || side == 4, "a tile of unknown size");
+    for (const pellucid::Axis& axis : {step.rows, step.columns}) {
+        require(axis.kernel == kPoints + 1 - side && axis.stride == 1 && axis.dilation == 1,
+                "tiles do not fit the window");
+    }
+    require(step.groups == 1, "tiles of a convolution in groups");
+    const std::ptrdiff_t pairs = static_cast<std::ptrdiff_t>(in.channels) * out.channels;
+    require(countable(pairs * kPointsOfTile), "a layer has more weights than the kernels can count");
+    const std::ptrdiff_t down = (out.height + side - 1) / side, across = (out.width + side - 1) / side;
+    const std::ptrdiff_t last = side * (across - 1) - step.columns.before + kPoints - 1;
+    require(in.border >= step.columns.before && last < std::ptrdiff_t{in.width} + in.border &&
+                side * across <= std::ptrdiff_t{out.width} + out.border,
+            "a border is narrower than the tiles");
+    const std::ptrdiff_t vectors = (out.channels + pellucid::kLanes - 1) / pellucid::kLanes;
+    const std::ptrdiff_t lanes = out.channels * down * across * side * side + in.channels * kPointsOfTile * vectors;
+    require(fits(step.scratch, lanes, arena), "a step's notes lie outside the arena");
+    require(winograd_scratch(in.channels, out.channels) <= scratch, "a thread has too little scratch");
+}
+
 // The kernels trust a program; what reaches them is looked through here.
 void check_program(const std::vector<pellucid::Slot>& all, const std::vector<Runner::Plan>& plans, int input,
-                   int output, int loss, std::ptrdiff_t arena, std::ptrdiff_t parameters, std::ptrdiff_t packed) {
+                   int output, int loss, std::ptrdiff_t arena, std::ptrdiff_t parameters, std::ptrdiff_t packed,
+                   std::ptrdiff_t scratch) {
     const int count = static_cast<int>(all.size());
     const auto known = [count](int slot) { return slot >= 0 && slot < count; };
-    for (const std::ptrdiff_t total : {arena, parameters, packed}) {
+    for (const std::ptrdiff_t total : {arena, parameters, packed, scratch}) {
         require(total >= 0 && total <= kMostInAll, "a network's size is out of range");
     }
     require(known(input) && known(output) && loss >= 0 && loss <= 2, "input, output or loss is out of range");
@@ -140,7 +176,11 @@ void check_program(const std::vector<pellucid::Slot>& all, const std::vector<Run
             require(countable(weights), "a layer has more weights than the kernels can count");
             require(fits(step.weight, weights, parameters), "weights lie outside the parameters");
             require(step.bias < 0 || fits(step.bias, out.channels, parameters), "a bias lies outside the parameters");
-            require(fits(step.packed, step.needs_dx ? 2 * weights : weights, packed), "packed weights have no room");
+            check_tiles(step, in, out, arena, scratch);
+            const std::ptrdiff_t each = step.tile ? pairs * kPointsOfTile : weights;
+            require(fits(step.packed, step.needs_dx ? 2 * each : each, packed), "packed weights have no room");
+        } else {
+            require(step.tile == 0 && step.weights_tile == 0, "tiles of what is no convolution");
         }
         if (step.op == pellucid::Op::kMaxPool || step.op == pellucid::Op::kResponseNorm) {
             require(fits(step.scratch, out.channels * pixels, arena), "a step's notes lie outside the arena");
@@ -170,7 +210,7 @@ void make(Runner* self, const nb::list& slot_rows, const nb::list& steps, int in
     std::vector<Runner::Plan> plans;
     for (const nb::handle step : steps) plans.push_back(plan(nb::cast<nb::dict>(step)));
     std::vector<pellucid::Slot> all = slots(slot_rows);
-    check_program(all, plans, input, output, loss, arena, parameters, packed);
+    check_program(all, plans, input, output, loss, arena, parameters, packed, scratch);
     new (self) Runner(std::move(all), std::move(plans), input, output, static_cast<pellucid::Loss>(loss), arena,
                       parameters, packed, scratch, &engine);
 }

@@ -1,5 +1,6 @@
 #include "guarded.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -75,6 +76,37 @@ class Arena {
     float* memory_;
 };
 
+// What a thread has for itself: zeros that must stay zero, NaN, and lanes that nothing may touch.
+class Scratch {
+  public:
+    explicit Scratch(std::ptrdiff_t size)
+        : size_(static_cast<std::size_t>(size) * sizeof(lanes)),
+          memory_(static_cast<float*>(std::aligned_alloc(alignof(lanes), size_ + kGap * sizeof(lanes)))) {
+        std::memset(memory_, 0xFF, size_);
+        if (size > 0) std::memset(memory_, 0, kZeroBytes);
+        ASAN_POISON_MEMORY_REGION(memory_ + size * kLanes, kGap * sizeof(lanes));
+    }
+    Scratch(const Scratch&) = delete;
+    Scratch& operator=(const Scratch&) = delete;
+    ~Scratch() {
+        ASAN_UNPOISON_MEMORY_REGION(memory_, size_ + kGap * sizeof(lanes));
+        std::free(memory_);
+    }
+
+    void* memory() { return memory_; }
+
+    bool zeros_are_zero() const {
+        const std::span zeros(memory_, size_ > 0 ? kZeroBytes / sizeof(float) : 0);
+        return std::all_of(zeros.begin(), zeros.end(), [](float zero) { return zero == 0.0f; });
+    }
+
+  private:
+    static constexpr std::size_t kZeroBytes = kWinogradZeros * sizeof(lanes);
+
+    std::size_t size_;
+    float* memory_;
+};
+
 }  // namespace
 
 void check_against_naive(const std::string& what, const Net& net, const Data& data, const Engine& engine,
@@ -86,18 +118,27 @@ void check_against_naive(const std::string& what, const Net& net, const Data& da
         steps.push_back(plan.step);
     }
     const int output = static_cast<int>(layout.slots.size()) - 1;
-    const Program program{
-        layout.slots.data(), steps.data(), static_cast<int>(steps.size()), 0, output, net.loss, layout.arena,
-        net.parameters,      layout.packed};
+    const Program program{layout.slots.data(),
+                          steps.data(),
+                          static_cast<int>(steps.size()),
+                          0,
+                          output,
+                          net.loss,
+                          layout.arena,
+                          net.parameters,
+                          layout.packed,
+                          layout.scratch};
     const std::size_t blocks = (data.rows.size() + kLanes - 1) / kLanes;
     Arena arena(layout);
+    Scratch scratch(layout.scratch);
     void* const arenas[] = {arena.memory()};
+    void* const scratches[] = {scratch.memory()};
     std::vector<float> packed(static_cast<std::size_t>(layout.packed), NAN);
     std::vector<float> gradients(blocks * static_cast<std::size_t>(net.parameters), NAN);
     std::vector<double> losses(blocks, NAN);
     Result result;
     Batch batch = make_batch(net, data, 1, Task::kLearn, result);
-    engine.run(program, {arenas, packed.data(), gradients.data(), losses.data(), nullptr}, batch);
+    engine.run(program, {arenas, scratches, packed.data(), gradients.data(), losses.data(), nullptr}, batch);
 
     const Naive naive = run_naively(net, data);
     const std::string here = what + ", " + engine.name;
@@ -105,6 +146,7 @@ void check_against_naive(const std::string& what, const Net& net, const Data& da
     check_close(result.gradients, naive.gradients, tolerance, here + ", gradients");
     const float loss = static_cast<float>(batch.loss);
     check_close({&loss, 1}, {&naive.loss, 1}, std::fmax(tolerance, 1e-7), here + ", loss");
+    check(scratch.zeros_are_zero(), here + ", zeros of the scratch");
     const std::size_t first = (blocks - 1) * kLanes;
     for (std::size_t i = 0; i < layout.slots.size(); ++i) {
         const Slot& slot = layout.slots[i];

@@ -10,6 +10,7 @@ int main() {
     for (const Engine* engine : engines()) std::printf(" %s", engine->name);
     std::printf("\n");
     test_conv();
+    test_winograd();
     test_pooling();
     test_activation();
     test_power();

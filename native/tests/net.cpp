@@ -8,6 +8,7 @@ namespace pellucid {
 namespace {
 
 constexpr int kTilePixels = 4;  // TILE_PIXELS of pellucid/engine/program.py
+constexpr int kPoints = 6;      // POINTS of pellucid/engine/winograd.py
 
 std::ptrdiff_t lanes_of(const Slot& slot) { return slot.channels * slot.plane(); }
 
@@ -15,9 +16,28 @@ std::ptrdiff_t lanes_of(const Slot& slot) { return slot.channels * slot.plane();
 void widen(const Step& step, Slot& in, Slot& out) {
     const Axis& axis = step.columns;
     const int reach = axis.stride * (out.width - 1) + axis.dilation * (axis.kernel - 1);
-    in.border = std::max({in.border, axis.before, reach - axis.before - (in.width - 1)});
+    const int side = step.weights_tile, beyond = side ? (side - out.width % side) % side : 0;
+    in.border = std::max({in.border, axis.before, reach - axis.before - (in.width - 1) + beyond});
+    out.border = std::max(out.border, beyond);
     const bool pixel_by_pixel = axis.kernel == 1 && axis.stride == 1 && axis.before == 0;
-    if (step.needs_dx && !pixel_by_pixel) out.border = std::max(out.border, kTilePixels - 1);
+    if (step.needs_dx && !step.tile && !pixel_by_pixel) out.border = std::max(out.border, kTilePixels - 1);
+}
+
+int vectors_of(int filters) { return (filters + kLanes - 1) / kLanes; }
+
+int tile_side(const Step& step, const Slot& out) {
+    const int kernel = step.rows.kernel, side = kPoints + 1 - kernel;
+    bool fits = step.groups == 1 && (kernel == 3 || kernel == 5) && std::min(out.height, out.width) >= side;
+    for (const Axis& axis : {step.rows, step.columns}) {
+        fits = fits && axis.kernel == kernel && axis.stride == 1 && axis.dilation == 1;
+    }
+    return fits ? side : 0;
+}
+
+// δ tile by tile, and Σ V ⊙ X.
+std::ptrdiff_t winograd_lanes(int side, const Slot& in, const Slot& out) {
+    const std::ptrdiff_t tiles = std::ptrdiff_t{(out.height + side - 1) / side} * ((out.width + side - 1) / side);
+    return out.channels * tiles * side * side + in.channels * kPoints * kPoints * vectors_of(out.channels);
 }
 
 void fill(std::vector<float>& numbers, std::ptrdiff_t count, auto&& draw) {
@@ -30,6 +50,12 @@ std::ptrdiff_t pixels(const Slot& slot) {
 }
 
 }  // namespace
+
+std::ptrdiff_t winograd_scratch(int channels, int filters) {
+    const int back = kPoints * filters + kPoints * kPoints * channels;
+    const std::ptrdiff_t weights = kWinogradZeros + 2 * kPoints * (32 + kLanes * vectors_of(filters));
+    return kWinogradZeros + std::max<std::ptrdiff_t>(back, weights);
+}
 
 Step& Net::add(Op op, int channels, int height, int width, const Window& window) {
     const int input = static_cast<int>(slots.size()) - 1;
@@ -145,9 +171,12 @@ Layout Net::layout(std::ptrdiff_t gap) const {
         plan.step.needs_dx = learns;
         learns = learns || plan.step.weight >= 0;
     }
-    for (const Runner::Plan& plan : found.plans) {
-        const Step& step = plan.step;
+    for (Runner::Plan& plan : found.plans) {
+        Step& step = plan.step;
         if (step.op == Op::kConv) {
+            const int side = tile_side(step, slots[static_cast<std::size_t>(step.output)]);
+            step.weights_tile = tiled == Tiled::kNone ? 0 : side;
+            step.tile = tiled == Tiled::kAll ? side : 0;
             widen(step, found.slots[static_cast<std::size_t>(step.input)],
                   found.slots[static_cast<std::size_t>(step.output)]);
         }
@@ -169,8 +198,13 @@ Layout Net::layout(std::ptrdiff_t gap) const {
         if (step.op == Op::kMaxPool || step.op == Op::kResponseNorm) step.scratch = place(pixels(out));
         if (step.op == Op::kConv) {
             step.packed = found.packed;
-            const int weights = in.channels / step.groups * out.channels * step.rows.kernel * step.columns.kernel;
+            const int taps = step.tile ? kPoints * kPoints : step.rows.kernel * step.columns.kernel;
+            const int weights = in.channels / step.groups * out.channels * taps;
             found.packed += step.needs_dx ? 2 * weights : weights;
+        }
+        if (step.weights_tile) {
+            step.scratch = place(winograd_lanes(step.weights_tile, in, out));
+            found.scratch = std::max(found.scratch, winograd_scratch(in.channels, out.channels));
         }
     }
     place(0);

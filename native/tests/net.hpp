@@ -26,8 +26,15 @@ struct Layout {
     std::vector<Slot> slots;
     std::vector<Runner::Plan> plans;
     std::vector<std::ptrdiff_t> gaps;  // where they begin
-    std::ptrdiff_t gap, arena = 0, packed = 0, scratch = 1;
+    std::ptrdiff_t gap, arena = 0, packed = 0, scratch = 0;
 };
+
+// Which passes of 3×3 and 5×5 convolutions go by Winograd's way, where their stride, dilation and groups let them.
+enum class Tiled { kNone, kWeightGradient, kAll };
+
+// The lanes that a thread needs besides for a convolution by Winograd's way, and how many of them must be zero.
+std::ptrdiff_t winograd_scratch(int channels, int filters);
+inline constexpr std::ptrdiff_t kWinogradZeros = 4 * 32 + 6;
 
 // A chain of steps, planned as pellucid/engine/program.py plans it.
 class Net {
@@ -56,6 +63,7 @@ class Net {
     Loss loss;
     std::ptrdiff_t parameters = 0;
     bool dx_of_input = true;  // take δ all the way back; false: only as far as something learns
+    Tiled tiled = Tiled::kNone;
 
   private:
     Step& add(Op op, int channels, int height, int width, const Window& window);

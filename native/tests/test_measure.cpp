@@ -17,31 +17,43 @@ struct alignas(lanes) Place {
 // A convolution between two others, and a batch of one block for each thread, learned from.
 struct Learned {
     Net net = Net(2, 7, 9).conv(5, {}).conv(7, {{3, 1, 1, 1, 1}, {3, 1, 1, 1, 1}}).flatten().linear(3);
-    Layout layout = net.layout(0);
+    Layout layout{};
     std::vector<Step> steps;
-    std::vector<Place> arenas[kThreads];
-    void* places[kThreads];
+    std::vector<Place> arenas[kThreads], scratch[kThreads];
+    void *places[kThreads], *scratches[kThreads];
     std::vector<float> packed, gradients;
     double losses[kThreads];
     Program program;
     Data data;
     Result result;
 
-    Learned(const Engine& engine, Random& random) : data(real_numbers(net, kThreads * kLanes, random)) {
+    Learned(const Engine& engine, Tiled tiled, Random& random) : data(real_numbers(net, kThreads * kLanes, random)) {
+        net.tiled = tiled;
+        layout = net.layout(0);
         for (Runner::Plan& plan : layout.plans) steps.push_back(plan.step);
         for (int i = 0; i < kThreads; ++i) {
             arenas[i].resize(static_cast<std::size_t>(layout.arena));
             places[i] = arenas[i].data();
+            scratch[i].resize(static_cast<std::size_t>(layout.scratch));
+            scratches[i] = scratch[i].data();
         }
         packed.resize(static_cast<std::size_t>(layout.packed));
         gradients.resize(kThreads * static_cast<std::size_t>(net.parameters));
-        program = {layout.slots.data(), steps.data(), static_cast<int>(steps.size()), 0, 4, net.loss, layout.arena,
-                   net.parameters,      layout.packed};
+        program = {layout.slots.data(),
+                   steps.data(),
+                   static_cast<int>(steps.size()),
+                   0,
+                   4,
+                   net.loss,
+                   layout.arena,
+                   net.parameters,
+                   layout.packed,
+                   layout.scratch};
         Batch batch = make_batch(net, data, kThreads, Task::kLearn, result);
         engine.run(program, space(), batch);
     }
 
-    Workspace space() { return {places, packed.data(), gradients.data(), losses}; }
+    Workspace space() { return {places, scratches, packed.data(), gradients.data(), losses, nullptr}; }
 
     int repeat(const Engine& engine, Pass pass) {
         return engine.repeat(program, space(), steps[1], pass, data.params.data(), 3, kThreads);
@@ -63,9 +75,9 @@ struct Learned {
     }
 };
 
-void test_maps(const Engine& engine, Pass pass, const std::string& name) {
+void test_maps(const Engine& engine, Tiled tiled, Pass pass, const std::string& name) {
     Random random(21);
-    Learned c(engine, random);
+    Learned c(engine, tiled, random);
     const Slot& slot = c.layout.slots[pass == Pass::kForward ? 2 : 1];
     const std::ptrdiff_t begin = pass == Pass::kForward ? slot.value : slot.delta;
     std::vector<float> before[kThreads];
@@ -76,9 +88,9 @@ void test_maps(const Engine& engine, Pass pass, const std::string& name) {
     }
 }
 
-void test_dweight(const Engine& engine) {
+void test_dweight(const Engine& engine, Tiled tiled) {
     Random random(22);
-    Learned c(engine, random);
+    Learned c(engine, tiled, random);
     std::fill(c.gradients.begin(), c.gradients.end(), NAN);
     c.repeat(engine, Pass::kDweight);
     const std::size_t weights = 7 * 5 * 3 * 3, from = static_cast<std::size_t>(c.steps[1].weight);
@@ -101,9 +113,11 @@ void test_peak(const Engine& engine) {
 
 void test_measure() {
     for (const Engine* engine : engines()) {
-        test_maps(*engine, Pass::kForward, "forward");
-        test_maps(*engine, Pass::kDx, "dx");
-        test_dweight(*engine);
+        for (const Tiled tiled : {Tiled::kNone, Tiled::kWeightGradient, Tiled::kAll}) {
+            test_maps(*engine, tiled, Pass::kForward, "forward");
+            test_maps(*engine, tiled, Pass::kDx, "dx");
+            test_dweight(*engine, tiled);
+        }
         test_peak(*engine);
     }
 }

@@ -4,6 +4,7 @@
 namespace pellucid {
 
 void test_conv();
+void test_winograd();
 void test_pooling();
 void test_activation();
 void test_power();

@@ -101,7 +101,8 @@ def test_an_array_between_the_boundaries_of_its_numbers_is_refused(name: str) ->
 
 def test_a_program_that_is_none_is_refused() -> None:
     native = pytest.importorskip("pellucid._native")
-    empty = {"slots": [], "steps": [], "input": 5, "output": 7, "loss": 0, "arena": 0, "parameters": 0, "packed": 0}
+    empty = {"slots": [], "steps": [], "input": 5, "output": 7, "loss": 0, "arena": 0, "parameters": 0, "packed": 0,
+             "scratch": 0}  # fmt: skip
     with pytest.raises(ValueError, match="input, output or loss is out of range"):
         native.Runner(**empty, isa="baseline")
     outside = {**empty, "slots": [(1, 2, 2, 0, 0, 4)], "input": 0, "output": 0, "arena": 7}
@@ -174,3 +175,56 @@ def test_a_step_that_does_not_fit_is_refused(step: dict[str, Any], message: str)
     }  # fmt: skip
     with pytest.raises(ValueError, match=message):
         native.Runner(**given)
+
+
+TILED = {"op": "conv", "input": 0, "output": 1, "weight": 0, "needs_dx": False, "rows": (3, 1, 1, 1),
+         "columns": (3, 1, 1, 1), "tile": 4, "weights_tile": 4, "scratch": 540}  # fmt: skip
+#: 2 maps of 5×6 become 3 of 5×6: 2·2 tiles of 4×4 end 2 columns beyond, their inputs 3 columns
+MAPS = [(2, 5, 6, 3, 0, 120), (3, 5, 6, 2, 240, 390)]
+ARENA = 540 + 3 * 4 * 16 + 2 * 36
+#: two rows of zeros for 32 tiles, and 2 channels · 6 of 32 tiles and of 16 sums
+SCRATCH = 2 * (4 * 32 + 6) + 2 * 6 * (32 + 16)
+
+
+def tiled(step: dict[str, Any], **changed: Any) -> Any:
+    native = pytest.importorskip("pellucid._native")
+    return native.Runner(**{
+        "slots": MAPS, "steps": [Step(**{**TILED, **step}).to_native()], "input": 0, "output": 1,
+        "loss": 0, "arena": ARENA, "parameters": 54, "packed": 2 * 3 * 36, "scratch": SCRATCH, "isa": "baseline",
+        **changed,
+    })  # fmt: skip
+
+
+def test_tiles_that_fit_to_the_last_number_are_taken() -> None:
+    tiled({})
+    tiled({"needs_dx": True}, packed=2 * 2 * 3 * 36)
+    tiled({"tile": 0}, packed=2 * 3 * 9)
+
+
+@pytest.mark.parametrize(
+    ("step", "changed", "message"),
+    [
+        ({"weights_tile": 0}, {}, "forward and dx need the tiles of the weight gradient"),
+        ({"tile": 2}, {}, "forward and dx need the tiles of the weight gradient"),
+        ({"tile": 3, "weights_tile": 3}, {}, "a tile of unknown size"),
+        ({"tile": -4, "weights_tile": -4}, {}, "a tile of unknown size"),
+        ({"tile": 2, "weights_tile": 2}, {}, "tiles do not fit the window"),
+        ({"rows": (3, 2, 1, 1)}, {}, "tiles do not fit the window"),
+        ({"columns": (3, 1, 2, 1)}, {}, "tiles do not fit the window"),
+        ({"columns": (5, 1, 1, 1)}, {"parameters": 90}, "tiles do not fit the window"),
+        ({"groups": 3}, {"slots": [(3, 5, 6, 3, 0, 120), MAPS[1]]}, "tiles of a convolution in groups"),
+        ({"op": "lp_pool", "p": 2.0}, {"slots": [MAPS[0]] * 2}, "tiles of what is no convolution"),
+        ({}, {"slots": [(2, 5, 6, 2, 0, 120), MAPS[1]]}, "a border is narrower than the tiles"),
+        ({}, {"slots": [MAPS[0], (3, 5, 6, 1, 240, 390)]}, "a border is narrower than the tiles"),
+        ({"columns": (3, 1, 1, 4)}, {}, "a border is narrower than the tiles"),
+        ({"scratch": 541}, {}, "a step's notes lie outside the arena"),
+        ({"scratch": -1}, {}, "a step's notes lie outside the arena"),
+        ({}, {"scratch": SCRATCH - 1}, "a thread has too little scratch"),
+        ({}, {"scratch": -1}, "a network's size is out of range"),
+        ({}, {"packed": 2 * 3 * 36 - 1}, "packed weights have no room"),
+        ({"needs_dx": True}, {"packed": 2 * 2 * 3 * 36 - 1}, "packed weights have no room"),
+    ],
+)
+def test_tiles_that_do_not_fit_are_refused(step: dict[str, Any], changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        tiled(step, **changed)

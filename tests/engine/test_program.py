@@ -158,7 +158,12 @@ def test_whatever_a_convolution_reads_beyond_the_edges_is_border(name: str) -> N
         columns = read_columns(step, output.width)
         assert columns.min() >= -source.border
         assert columns.max() <= source.width - 1 + source.border
-        if step.needs_dx and step.columns != (1, 1, 1, 0):
+        if side := step.weights_tile:
+            # Tiles begin at every M-th output; the last one ends beyond the edge.
+            tiles = -(-output.width // side)
+            assert side * (tiles - 1) - step.columns[3] + 5 <= source.width - 1 + source.border
+            assert side * tiles <= output.width + output.border
+        if step.needs_dx and not step.tile and step.columns != (1, 1, 1, 0):
             # A tile of dx starts at any column and is that many long.
             assert output.border >= lowering.TILE_PIXELS - 1
 
@@ -177,6 +182,12 @@ def test_nothing_in_the_arena_overlaps(name: str) -> None:
             channels, height, width, *_ = given.slots[step["output"]]
             assert step["scratch"] + channels * height * width <= given.arena
             used[step["scratch"] : step["scratch"] + channels * height * width] += 1
+        if side := step["weights_tile"]:
+            channels, (filters, height, width, *_) = given.slots[step["input"]][0], given.slots[step["output"]]
+            delta = filters * -(-height // side) * -(-width // side) * side * side
+            sums = channels * 36 * -(-filters // 16)
+            assert step["scratch"] + delta + sums <= given.arena
+            used[step["scratch"] : step["scratch"] + delta + sums] += 1
     assert (used == 1).all()
 
 
@@ -192,6 +203,8 @@ def test_packed_weights_have_room(name: str) -> None:
     for step, count, start, end in zip(convolutions, weights, starts, starts[1:], strict=False):
         # Once as forward reads them, and once as dx does, which takes single weights of one group as they are.
         as_they_are = step.rows[0] * step.columns[0] * step.groups == 1
+        if step.tile:
+            count = count // (step.rows[0] * step.columns[0]) * 36
         assert end - start >= (2 * count if step.needs_dx and not as_they_are else count)
 
 

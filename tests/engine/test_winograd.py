@@ -1,0 +1,135 @@
+"""Winograd's convolution: which layers take it, what it computes, and how to do without."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+from native_nets import RNG, SETS, build, samples, set_isa
+from rounding import assert_within_rounding
+from rounding_winograd import matrices
+
+from pellucid.engine import winograd
+from pellucid.engine.program import Program
+from pellucid.layers import Conv2d, Flatten, Layer, Linear, MaxPool2d, ReLU, Tanh
+from pellucid.layers.base import Window
+from pellucid.losses import SquaredError
+from pellucid.network import Network
+from pellucid.tensor_table import offsets
+
+pytest.importorskip("pellucid._native", reason="installed without a C++ compiler")
+
+
+def window(kernel: int, stride: int = 1, dilation: int = 1, before: int = 0) -> Window:
+    return (kernel, stride, dilation, before)
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "size", "expected"),
+    [
+        (window(3), window(3), (4, 4), 4),
+        (window(3, before=1), window(3, before=2), (9, 5), 4),
+        (window(5), window(5), (2, 2), 2),
+        (window(5, before=2), window(5), (7, 24), 2),
+        # Maps smaller than one tile, other kernels, strides, dilations.
+        (window(3), window(3), (3, 9), 0),
+        (window(3), window(3), (9, 3), 0),
+        (window(5), window(5), (1, 9), 0),
+        (window(3), window(5), (9, 9), 0),
+        (window(1), window(1), (9, 9), 0),
+        (window(4), window(4), (9, 9), 0),
+        (window(7), window(7), (9, 9), 0),
+        (window(3, stride=2), window(3), (9, 9), 0),
+        (window(3), window(3, stride=2), (9, 9), 0),
+        (window(3, dilation=2), window(3), (9, 9), 0),
+        (window(5), window(5, dilation=2), (9, 9), 0),
+    ],
+)
+def test_the_rule(rows: Window, columns: Window, size: tuple[int, int], expected: int) -> None:
+    assert winograd.tile(rows, columns, *size) == expected
+
+
+@pytest.mark.parametrize(
+    ("channels", "layer", "tiles"),
+    [
+        (3, Conv2d(6, 3), (0, 4)),
+        (4, Conv2d(6, 3), (4, 4)),
+        (4, Conv2d(1, 5), (2, 2)),
+        (4, Conv2d(4, 5, groups=2), (0, 0)),
+        (4, Conv2d(4, 3, groups=4), (0, 0)),
+    ],
+)
+def test_few_channels_take_it_for_the_weight_gradient_alone(
+    channels: int, layer: Conv2d, tiles: tuple[int, int]
+) -> None:
+    network = Network([layer, Flatten()], (channels, 8, 9), engine="reference")
+    step = Program(network.graph, offsets(dict(network.parameters))).steps[0]
+    assert (step.tile, step.weights_tile) == tiles
+
+
+@pytest.mark.parametrize("side", [2, 4])
+def test_the_matrices_of_the_bounds_make_a_correlation(side: int) -> None:
+    output, filters, inputs = matrices(side)
+    x, w = RNG(0).normal(size=6), RNG(1).normal(size=7 - side)
+    np.testing.assert_allclose(
+        output.T @ ((filters @ w) * (inputs @ x)), np.correlate(x, w, "valid"), rtol=1e-12, atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("isa", SETS)
+@pytest.mark.parametrize(("size", "flip"), [((9, 11), False), ((8, 7), True)], ids=str)
+@pytest.mark.parametrize("kernel", [3, 5])
+def test_outputs_and_gradients_are_those_of_float64(
+    kernel: int, size: tuple[int, int], flip: bool, isa: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_isa(monkeypatch, isa)
+    layers = [Conv2d(5, kernel, padding=1), Tanh(), Conv2d(17, kernel, padding="same", flip=flip), MaxPool2d(2)]
+    network = build([*layers, ReLU(), Flatten(), Linear(3)], (2, *size))
+    for n in (1, 15, 16, 17, 33):
+        assert_within_rounding(network, *samples(network, n))
+
+
+def digest(layers: list[Layer], n: int, threads: int) -> str:
+    network = build(layers, (4, 11, 10), n_jobs=threads)
+    loss, gradients = network.loss_and_gradients(*samples(network, n))
+    return hashlib.sha256(np.float64(loss).tobytes() + b"".join(map(bytes, gradients.values()))).hexdigest()
+
+
+@pytest.mark.parametrize("n", [1, 17, 40, 100])
+@pytest.mark.parametrize("kernel", [3, 5])
+def test_gradients_have_the_same_bits_for_any_number_of_threads(kernel: int, n: int) -> None:
+    layers = [Conv2d(7, kernel), ReLU(), Conv2d(18, kernel, padding=2), Tanh(), Flatten(), Linear(3)]
+    first, *others = (digest(layers, n, threads) for threads in (1, 2, 3, 4))
+    assert others == [first] * 3
+
+
+@pytest.mark.parametrize("kernel", [3, 5])
+def test_the_switch_gives_the_direct_way(kernel: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def exact() -> bool:
+        rng = RNG(3)
+        network = build([Conv2d(4, 1), Conv2d(6, kernel), Flatten()], (2, 9, 10), loss=SquaredError("sum"))
+        network.flat_parameters[...] = rng.integers(-2, 3, network.flat_parameters.size)
+        x, weight = rng.integers(-2, 3, (5, 2, 9, 10)), network.copy(dtype="float64")
+        y = weight.forward(x)
+        target = y + rng.integers(-2, 3, y.shape)
+        loss, gradients = network.loss_and_gradients(x, np.float32(target))
+        expected_loss, expected = weight.loss_and_gradients(x, target)
+        return loss == expected_loss and all((gradients[key] == expected[key]).all() for key in expected)
+
+    # A sixth and a 24th are rounded, so that the results of the two ways differ, and show which one it was.
+    assert not exact()
+    monkeypatch.setenv("PELLUCID_WINOGRAD", "0")
+    assert exact()
+    assert winograd.tile(window(3), window(3), 9, 9) == 0
+    monkeypatch.setenv("PELLUCID_WINOGRAD", "1")
+    assert winograd.tile(window(3), window(3), 9, 9) == 4
+
+
+def test_memory_is_counted() -> None:
+    # 6·7 outputs are 2·2 tiles of 4×4: 3·4·16 numbers of δ; 2·36 sums of 3 filters in one vector, of 17 in two
+    assert winograd.arena_lanes(4, 2, 3, 6, 7) == 3 * 4 * 16 + 2 * 36
+    assert winograd.arena_lanes(2, 2, 17, 6, 7) == 17 * 12 * 4 + 2 * 36 * 2
+    zeros = 4 * 32 + 6
+    assert winograd.scratch_lanes(2, 3) == zeros + zeros + 2 * 6 * (32 + 16)
+    assert winograd.scratch_lanes(64, 17) == zeros + 6 * 17 + 36 * 64
