@@ -45,11 +45,14 @@ struct Step {
     std::ptrdiff_t packed;   // convolution: where its packed weights begin, forward; those for dx follow
     int tile;                // convolution: forward and dx by F(tile×tile, kernel×kernel); 0: the direct way
     int weights_tile;        // the same of the weight gradient
-    double p;                // dropout: probability that an entry is dropped; LP pooling: of the p-norm
-    int position;            // dropout: of the layer in the graph
-    int size;                // response norm: s = k + share·Σ x² over so many channels, y = x·s^(−beta)
+
+    double p;      // dropout: probability that an entry is dropped; LP pooling: of the p-norm
+    int position;  // dropout: of the layer in the graph
+    int size;      // response norm: s = k + share·Σ x² over so many channels, y = x·s^(−beta)
     float k, share;
     double beta;
+
+    int side() const { return tile > weights_tile ? tile : weights_tile; }  // of its tiles, whatever they are for
 };
 
 struct Program {

@@ -44,7 +44,7 @@ def matrices(side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def tile_side(layer: Conv2d, axes: tuple[Axis, Axis]) -> int:
     """Return the side of a convolution's tiles natively; 0 for the direct way."""
     rows, columns = axes
-    return 0 if layer.groups > 1 else winograd.tile(rows.native, columns.native, rows.outputs, columns.outputs)
+    return 0 if layer.groups > 1 else winograd.side(rows.native, columns.native, rows.outputs, columns.outputs)
 
 
 def sizes(layer: Conv2d, weight: np.ndarray, x: np.ndarray, dy: np.ndarray) -> tuple[np.ndarray, ...] | None:

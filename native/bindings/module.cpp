@@ -112,8 +112,8 @@ std::ptrdiff_t winograd_scratch(std::ptrdiff_t channels, std::ptrdiff_t filters)
 // A convolution by Winograd's way: its tiles, the borders that the last of them reaches into, and its memory.
 void check_tiles(const pellucid::Step& step, const pellucid::Slot& in, const pellucid::Slot& out, std::ptrdiff_t arena,
                  std::ptrdiff_t scratch) {
-    const int side = step.weights_tile;
-    require(step.tile == 0 || step.tile == side, "forward and dx need the tiles of the weight gradient");
+    const int side = step.side();
+    require(step.tile == 0 || step.weights_tile == 0 || step.tile == step.weights_tile, "tiles of two sizes");
     if (side == 0) return;
     require(side == 2 || side == 4, "a tile of unknown size");
     for (const pellucid::Axis& axis : {step.rows, step.columns}) {
@@ -180,7 +180,7 @@ void check_program(const std::vector<pellucid::Slot>& all, const std::vector<Run
             const std::ptrdiff_t each = step.tile ? pairs * kPointsOfTile : weights;
             require(fits(step.packed, step.needs_dx ? 2 * each : each, packed), "packed weights have no room");
         } else {
-            require(step.tile == 0 && step.weights_tile == 0, "tiles of what is no convolution");
+            require(step.side() == 0, "tiles of what is no convolution");
         }
         if (step.op == pellucid::Op::kMaxPool || step.op == pellucid::Op::kResponseNorm) {
             require(fits(step.scratch, out.channels * pixels, arena), "a step's notes lie outside the arena");

@@ -131,8 +131,8 @@ void forward(const Here& h, const Step& step) {
 
 // δ tile by tile is for both ways back; they come after it.
 void lay_out_delta(const Here& h, const Step& step) {
-    if (step.weights_tile == 2) return tile_delta<2>(h.program, step, h.arena, h.scratch, h.part);
-    if (step.weights_tile == 4) return tile_delta<4>(h.program, step, h.arena, h.scratch, h.part);
+    if (step.side() == 2) return tile_delta<2>(h.program, step, h.arena, h.scratch, h.part);
+    if (step.side() == 4) return tile_delta<4>(h.program, step, h.arena, h.scratch, h.part);
 }
 
 template <int M>
@@ -162,7 +162,7 @@ void input_gradient(const Here& h, const Step& step) {
 
 void backward_convolution(const Here& h, const Step& step, float* gradients) {
     if (step.bias >= 0) bias_gradient(h.program, step, h.arena, gradients, h.part);
-    if (step.weights_tile) {
+    if (step.weights_tile || (step.tile && step.needs_dx)) {
         lay_out_delta(h, step);
         wait_for_others(h.part);
     }

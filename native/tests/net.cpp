@@ -16,7 +16,7 @@ std::ptrdiff_t lanes_of(const Slot& slot) { return slot.channels * slot.plane();
 void widen(const Step& step, Slot& in, Slot& out) {
     const Axis& axis = step.columns;
     const int reach = axis.stride * (out.width - 1) + axis.dilation * (axis.kernel - 1);
-    const int side = step.weights_tile, beyond = side ? (side - out.width % side) % side : 0;
+    const int side = step.side(), beyond = side ? (side - out.width % side) % side : 0;
     in.border = std::max({in.border, axis.before, reach - axis.before - (in.width - 1) + beyond});
     out.border = std::max(out.border, beyond);
     const bool pixel_by_pixel = axis.kernel == 1 && axis.stride == 1 && axis.before == 0;
@@ -175,8 +175,8 @@ Layout Net::layout(std::ptrdiff_t gap) const {
         Step& step = plan.step;
         if (step.op == Op::kConv) {
             const int side = tile_side(step, slots[static_cast<std::size_t>(step.output)]);
-            step.weights_tile = tiled == Tiled::kNone ? 0 : side;
-            step.tile = tiled == Tiled::kAll ? side : 0;
+            step.weights_tile = tiled == Tiled::kNone || tiled == Tiled::kMaps ? 0 : side;
+            step.tile = tiled == Tiled::kAll || tiled == Tiled::kMaps ? side : 0;
             widen(step, found.slots[static_cast<std::size_t>(step.input)],
                   found.slots[static_cast<std::size_t>(step.output)]);
         }
@@ -202,8 +202,8 @@ Layout Net::layout(std::ptrdiff_t gap) const {
             const int weights = in.channels / step.groups * out.channels * taps;
             found.packed += step.needs_dx ? 2 * weights : weights;
         }
-        if (step.weights_tile) {
-            step.scratch = place(winograd_lanes(step.weights_tile, in, out));
+        if (step.side()) {
+            step.scratch = place(winograd_lanes(step.side(), in, out));
             found.scratch = std::max(found.scratch, winograd_scratch(in.channels, out.channels));
         }
     }

@@ -30,7 +30,7 @@ struct Layout {
 };
 
 // Which passes of 3×3 and 5×5 convolutions go by Winograd's way, where their stride, dilation and groups let them.
-enum class Tiled { kNone, kWeightGradient, kAll };
+enum class Tiled { kNone, kWeightGradient, kMaps, kAll };
 
 // The lanes that a thread needs besides for a convolution by Winograd's way, and how many of them must be zero.
 std::ptrdiff_t winograd_scratch(int channels, int filters);

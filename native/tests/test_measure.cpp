@@ -113,7 +113,7 @@ void test_peak(const Engine& engine) {
 
 void test_measure() {
     for (const Engine* engine : engines()) {
-        for (const Tiled tiled : {Tiled::kNone, Tiled::kWeightGradient, Tiled::kAll}) {
+        for (const Tiled tiled : {Tiled::kNone, Tiled::kWeightGradient, Tiled::kMaps, Tiled::kAll}) {
             test_maps(*engine, tiled, Pass::kForward, "forward");
             test_maps(*engine, tiled, Pass::kDx, "dx");
             test_dweight(*engine, tiled);

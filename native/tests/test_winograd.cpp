@@ -155,7 +155,10 @@ struct Case {
         return std::to_string(kernel) + "×" + std::to_string(kernel) + ", " + std::to_string(channels) + " → " +
                std::to_string(filters) + " maps of " + std::to_string(height) + "×" + std::to_string(width) +
                ", padding " + std::to_string(padding) + (flip ? ", flipped" : "") +
-               (tiled == Tiled::kWeightGradient ? ", weights alone" : "") + ", batch of " + std::to_string(count);
+               (tiled == Tiled::kWeightGradient ? ", weights alone"
+                : tiled == Tiled::kMaps         ? ", maps alone"
+                                                : "") +
+               ", batch of " + std::to_string(count);
     }
 };
 
@@ -176,6 +179,7 @@ void test_filters_and_channels() {
             check_case({n, 3, 6, 8, kernel, 1}, 2, random);
             check_case({3, n, 7, 6, kernel, 1}, 2, random);
             check_case({n, n + 4, 6, 7, kernel, 0, false, Tiled::kWeightGradient}, 2, random);
+            check_case({n, n + 4, 7, 6, kernel, 1, false, Tiled::kMaps}, 2, random);
         }
     }
     check_case({5, 16, 6, 6, 3, 0}, 3, random);
@@ -230,7 +234,7 @@ Net chain(Tiled tiled) {
 
 void test_chain() {
     Random random(38);
-    for (const Tiled tiled : {Tiled::kWeightGradient, Tiled::kAll}) {
+    for (const Tiled tiled : {Tiled::kWeightGradient, Tiled::kMaps, Tiled::kAll}) {
         for (const bool whole : {true, false}) {
             Net net = chain(tiled);
             net.dx_of_input = whole;

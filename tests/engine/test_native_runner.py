@@ -204,8 +204,8 @@ def test_tiles_that_fit_to_the_last_number_are_taken() -> None:
 @pytest.mark.parametrize(
     ("step", "changed", "message"),
     [
-        ({"weights_tile": 0}, {}, "forward and dx need the tiles of the weight gradient"),
-        ({"tile": 2}, {}, "forward and dx need the tiles of the weight gradient"),
+        ({"weights_tile": 2}, {}, "tiles of two sizes"),
+        ({"tile": 2}, {}, "tiles of two sizes"),
         ({"tile": 3, "weights_tile": 3}, {}, "a tile of unknown size"),
         ({"tile": -4, "weights_tile": -4}, {}, "a tile of unknown size"),
         ({"tile": 2, "weights_tile": 2}, {}, "tiles do not fit the window"),

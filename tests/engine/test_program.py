@@ -158,7 +158,7 @@ def test_whatever_a_convolution_reads_beyond_the_edges_is_border(name: str) -> N
         columns = read_columns(step, output.width)
         assert columns.min() >= -source.border
         assert columns.max() <= source.width - 1 + source.border
-        if side := step.weights_tile:
+        if side := step.side:
             # Tiles begin at every M-th output; the last one ends beyond the edge.
             tiles = -(-output.width // side)
             assert side * (tiles - 1) - step.columns[3] + 5 <= source.width - 1 + source.border
@@ -182,7 +182,7 @@ def test_nothing_in_the_arena_overlaps(name: str) -> None:
             channels, height, width, *_ = given.slots[step["output"]]
             assert step["scratch"] + channels * height * width <= given.arena
             used[step["scratch"] : step["scratch"] + channels * height * width] += 1
-        if side := step["weights_tile"]:
+        if side := max(step["tile"], step["weights_tile"]):
             channels, (filters, height, width, *_) = given.slots[step["input"]][0], given.slots[step["output"]]
             delta = filters * -(-height // side) * -(-width // side) * side * side
             sums = channels * 36 * -(-filters // 16)

@@ -47,20 +47,21 @@ def window(kernel: int, stride: int = 1, dilation: int = 1, before: int = 0) -> 
     ],
 )
 def test_the_rule(rows: Window, columns: Window, size: tuple[int, int], expected: int) -> None:
-    assert winograd.tile(rows, columns, *size) == expected
+    assert winograd.side(rows, columns, *size) == expected
 
 
 @pytest.mark.parametrize(
     ("channels", "layer", "tiles"),
     [
-        (3, Conv2d(6, 3), (0, 4)),
-        (4, Conv2d(6, 3), (4, 4)),
+        (3, Conv2d(6, 3), (0, 0)),
+        (4, Conv2d(6, 3), (4, 0)),
+        (3, Conv2d(6, 5), (0, 2)),
         (4, Conv2d(1, 5), (2, 2)),
         (4, Conv2d(4, 5, groups=2), (0, 0)),
         (4, Conv2d(4, 3, groups=4), (0, 0)),
     ],
 )
-def test_few_channels_take_it_for_the_weight_gradient_alone(
+def test_few_channels_and_small_kernels_take_it_for_some_passes_alone(
     channels: int, layer: Conv2d, tiles: tuple[int, int]
 ) -> None:
     network = Network([layer, Flatten()], (channels, 8, 9), engine="reference")
@@ -121,9 +122,9 @@ def test_the_switch_gives_the_direct_way(kernel: int, monkeypatch: pytest.Monkey
     assert not exact()
     monkeypatch.setenv("PELLUCID_WINOGRAD", "0")
     assert exact()
-    assert winograd.tile(window(3), window(3), 9, 9) == 0
+    assert winograd.side(window(3), window(3), 9, 9) == 0
     monkeypatch.setenv("PELLUCID_WINOGRAD", "1")
-    assert winograd.tile(window(3), window(3), 9, 9) == 4
+    assert winograd.side(window(3), window(3), 9, 9) == 4
 
 
 def test_memory_is_counted() -> None:

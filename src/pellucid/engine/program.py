@@ -91,6 +91,11 @@ class Step:
     scale: list[float] = field(default_factory=list[float])
 
     @property
+    def side(self) -> int:
+        """Side of the tiles, whatever they are for; 0 if there are none."""
+        return max(self.tile, self.weights_tile)
+
+    @property
     def rises(self) -> bool:
         """Whether the step has an activation that never falls: f(a) ≤ f(b) for a ≤ b."""
         return self.activation not in ("none", "leaky_relu", "elu") or (self.activation != "none" and self.alpha >= 0)
@@ -241,8 +246,9 @@ class Program:
             if step.op == "conv":
                 if step.groups == 1:
                     source, output = self.slots[step.input], self.slots[step.output]
-                    step.weights_tile = winograd.tile(step.rows, step.columns, output.height, output.width)
-                    step.tile = step.weights_tile if winograd.pays(source.channels) else 0
+                    side = winograd.side(step.rows, step.columns, output.height, output.width)
+                    step.tile = side if winograd.pays_for_maps(source.channels) else 0
+                    step.weights_tile = side if winograd.pays_for_weights(step.rows[0]) else 0
                 self._widen(step)
         self._places: list[tuple[int, int]] = []
         self._arena = self._packed = self._scratch = 0
@@ -260,10 +266,10 @@ class Program:
                 weights = source.channels // step.groups * output.channels * taps
                 self._packed += weights * (2 if step.needs_dx else 1)
                 self._require_countable(step, weights)
-            if step.weights_tile:
+            if step.side:
                 step.scratch = self._arena
                 self._arena += winograd.arena_lanes(
-                    step.weights_tile, source.channels, output.channels, output.height, output.width
+                    step.side, source.channels, output.channels, output.height, output.width
                 )
                 self._scratch = max(self._scratch, winograd.scratch_lanes(source.channels, output.channels))
             self._require_countable(step, source.lanes, output.lanes, *step.rows, *step.columns)
@@ -281,8 +287,8 @@ class Program:
         kernel, stride, dilation, before = step.columns
         after = stride * (output.width - 1) + dilation * (kernel - 1) - before - (source.width - 1)
         source.border = max(source.border, before, after)
-        if step.weights_tile:
-            beyond = -output.width % step.weights_tile  # pixels of the last tile that lie outside
+        if step.side:
+            beyond = -output.width % step.side  # pixels of the last tile that lie outside
             source.border = max(source.border, after + beyond)
             output.border = max(output.border, beyond)
         if step.needs_dx and not step.tile and (kernel, stride, before) != (1, 1, 0):

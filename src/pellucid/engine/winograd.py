@@ -16,20 +16,25 @@ _ZEROS = 4 * _TILES_AT_ONCE + POINTS
 _LANES = 16
 
 
-def tile(rows: Window, columns: Window, height: int, width: int) -> int:
+def side(rows: Window, columns: Window, height: int, width: int) -> int:
     """Return the side of the tiles for a convolution with such windows and outputs; 0 for the direct way."""
     kernel = rows[0]
     if columns[0] != kernel or kernel not in (3, 5) or (rows[1:3], columns[1:3]) != ((1, 1), (1, 1)):
         return 0
-    side = POINTS + 1 - kernel
-    if os.environ.get("PELLUCID_WINOGRAD") == "0" or min(height, width) < side:
+    found = POINTS + 1 - kernel
+    if os.environ.get("PELLUCID_WINOGRAD") == "0" or min(height, width) < found:
         return 0
-    return side
+    return found
 
 
-def pays(channels: int) -> bool:
-    """Tell whether forward and dx gain by it too: what the transforms of outputs cost is shared by all channels."""
+def pays_for_maps(channels: int) -> bool:
+    """Tell whether forward and dx gain: all channels share what the transforms of outputs cost."""
     return channels >= 4
+
+
+def pays_for_weights(kernel: int) -> bool:
+    """Tell whether the weight gradient gains: the tiles of 3×3 kernels have too many transforms of δ."""
+    return kernel == 5
 
 
 def arena_lanes(side: int, channels: int, filters: int, height: int, width: int) -> int:
