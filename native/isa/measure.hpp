@@ -32,6 +32,7 @@ void pass_once(const Here& here, const Step& step, Pass pass, float* gradients) 
         case Pass::kDx:
             return input_gradient(here, step);
         case Pass::kDweight:
+            lay_out_delta(here, step);
             return weight_gradient(here, step, gradients);
     }
 }
