@@ -96,11 +96,27 @@ struct Workspace {
     ChunkSums* chunks;
 };
 
+// Where a value lies if one sample's channels are the lanes: [height][width + 2·border][pixel] floats.
+struct ChannelSlot {
+    std::ptrdiff_t value;  // in the arena, in lanes
+    int pixel;             // floats from one pixel to the next
+};
+
+// What a network needs for such a sample; see few_samples.hpp.
+struct ChannelMemory {
+    const ChannelSlot* slots;
+    const std::ptrdiff_t* weights;  // where each step's packed weights begin, in lanes
+    lanes* arena;
+    lanes* packed;
+};
+
 // The same code, compiled once for every instruction set. What crosses this border is plain data: a template of the
 // standard library compiled for a wider set must never be linked into the code for a narrower one.
 struct Engine {
     const char* name;
     void (*run)(const Program&, const Workspace&, Batch&);
+    void (*run_few)(const Program&, const ChannelMemory&, Batch&, int threads);
+    void (*pack_few)(const Program&, const ChannelMemory&, const float* params);
     // For the benchmarks; see isa/measure.hpp.
     int (*repeat)(const Program&, const Workspace&, const Step&, Pass, const float* params, int repetitions,
                   int threads);
