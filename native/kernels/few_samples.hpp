@@ -60,25 +60,36 @@ inline void pack_few_weights(const Program& program, const Step& step, const flo
     }
 }
 
-using FewTile = void (*)(lanes*, int, const float*, int, int, Taps, Taps, const lanes*, std::ptrdiff_t, int);
+// What all tiles of a row of outputs share; inputs are counted in floats.
+struct FewRow {
+    int channels;
+    Taps rows;
+    int columns, column;     // taps along a row, and from one to the next
+    int step;                // from one output's pixel to the next one's
+    int area;                // taps of one channel's filter
+    std::ptrdiff_t filters;  // vectors of weights from one vector of filters to the next
+    int out_pixel;
+};
 
-// TV vectors of filters × TM neighbouring pixels. A tap's input counts floats.
-template <int TV, int TM>
-void few_tile(lanes* out, int out_pixel, const float* x, int step, int channels, Taps rows, Taps columns,
-              const lanes* weight, std::ptrdiff_t wvector, int area) {
+using FewTile = void (*)(const FewRow&, const float*, const lanes*, lanes*);
+
+// TV vectors of filters × TM neighbouring pixels. The usual steps are known to the compiler, as kStep: 1 in an image
+// of one channel, 16 where pixels are one vector; 0 for any other.
+template <int kStep, int TV, int TM>
+void few_tile(const FewRow& row, const float* x, const lanes* weight, lanes* out) {
+    const std::ptrdiff_t step = kStep ? kStep : row.step;
     lanes sum[TV][TM];
     for (int f = 0; f < TV; ++f) {
-        for (int m = 0; m < TM; ++m) sum[f][m] = weight[f * wvector];
+        for (int m = 0; m < TM; ++m) sum[f][m] = weight[f * row.filters];
     }
-    for (int c = 0; c < channels; ++c) {
-        const lanes* w_plane = weight + 1 + static_cast<std::ptrdiff_t>(c) * area;
-        for (int j = 0; j < rows.count; ++j) {
-            const float* x_row = x + c + rows.first[j].input;
-            const lanes* w_row = w_plane + rows.first[j].weight;
-            for (int k = 0; k < columns.count; ++k) {
-                const float* pixel = x_row + columns.first[k].input;
+    ++weight;
+    for (int c = 0; c < row.channels; ++c, ++x, weight += row.area) {
+        for (int j = 0; j < row.rows.count; ++j) {
+            const float* pixel = x + row.rows.first[j].input;
+            const lanes* w_tap = weight + row.rows.first[j].weight;
+            for (int k = 0; k < row.columns; ++k, pixel += row.column, ++w_tap) {
                 for (int f = 0; f < TV; ++f) {
-                    lanes w = w_row[columns.first[k].weight + f * wvector];
+                    lanes w = w_tap[f * row.filters];
                     keep_in_register(w);
                     for (int m = 0; m < TM; ++m) sum[f][m] += w * pixel[m * step];
                 }
@@ -86,53 +97,63 @@ void few_tile(lanes* out, int out_pixel, const float* x, int step, int channels,
         }
     }
     for (int f = 0; f < TV; ++f) {
-        for (int m = 0; m < TM; ++m) out[m * out_pixel + f] = sum[f][m];
+        for (int m = 0; m < TM; ++m) out[m * row.out_pixel + f] = sum[f][m];
     }
 }
 
-template <int TV, int TM = kFewSums / TV>
+template <int kStep, int TV, int TM = kFewSums / TV>
 FewTile few_tile_for(int pixels) {
     if constexpr (TM > 1) {
-        if (pixels < TM) return few_tile_for<TV, TM - 1>(pixels);
+        if (pixels < TM) return few_tile_for<kStep, TV, TM - 1>(pixels);
     }
-    return few_tile<TV, TM>;
+    return few_tile<kStep, TV, TM>;
 }
 
-// The largest tile of no more than so many vectors and pixels, the pixels first.
-template <int TV = kFewSums>
-FewTile find_few_tile(int vectors, int pixels) {
+template <int kStep, int TV = kFewSums>
+FewTile few_tile_of(int vectors, int pixels) {
     if constexpr (TV > 1) {
-        if (vectors < TV) return find_few_tile<TV / 2>(vectors, pixels);
+        if (vectors < TV) return few_tile_of<kStep, TV / 2>(vectors, pixels);
     }
-    return few_tile_for<TV>(pixels);
+    return few_tile_for<kStep, TV>(pixels);
+}
+
+inline FewTile find_few_tile(int step, int vectors, int pixels) {
+    if (step == 1) return few_tile_of<1>(vectors, pixels);
+    return step == kLanes ? few_tile_of<kLanes>(vectors, pixels) : few_tile_of<0>(vectors, pixels);
 }
 
 inline void few_convolve(const Program& program, const ChannelMemory& memory, const Step& step, const lanes* packed,
                          Part part) {
     const Pixels in(program, memory, step.input), out(program, memory, step.output);
-    const int channels = program.slots[step.input].channels, area = step.rows.kernel * step.columns.kernel;
-    const std::ptrdiff_t wvector = 1 + static_cast<std::ptrdiff_t>(channels) * area;
     const int pixels = at_most(kFewSums, out.width), groups = (out.vectors + kFewSums - 1) / kFewSums;
-    Tap columns[kMostKernel], rows[kMostKernel];
-    for (int k = 0; k < step.columns.kernel; ++k) columns[k] = {k, step.columns.dilation * k * in.pixel};
+    Tap rows[kMostKernel];
+    FewRow row{program.slots[step.input].channels,
+               {rows, 0},
+               step.columns.kernel,
+               step.columns.dilation * in.pixel,
+               step.columns.stride * in.pixel,
+               step.rows.kernel * step.columns.kernel,
+               0,
+               out.vectors};
+    row.filters = 1 + static_cast<std::ptrdiff_t>(row.channels) * row.area;
     for (const int item : part.of(out.height * groups)) {
         const int l = item / groups, from = item % groups * kFewSums, to = at_most(from + kFewSums, out.vectors);
-        int found = 0;
+        row.rows.count = 0;
         for (int j = 0; j < step.rows.kernel; ++j) {
             const int u = step.rows.stride * l + step.rows.dilation * j - step.rows.before;
-            if (u >= 0 && u < in.height) rows[found++] = {j * step.columns.kernel, static_cast<int>(u * in.row)};
+            if (u < 0 || u >= in.height) continue;
+            rows[row.rows.count++] = {j * step.columns.kernel, static_cast<int>(u * in.row)};
         }
         int taken = 1;
         for (int v = from; v < to; v += taken) {
             taken = 1;
             while (2 * taken * pixels <= kFewSums && v + 2 * taken <= to) taken *= 2;
-            const FewTile tile = find_few_tile(taken, pixels);
+            const FewTile tile = find_few_tile(row.step, taken, pixels);
             for (int m = 0; m < out.width; m += pixels) {
                 // The last tile begins earlier rather than being smaller, and computes some pixels again.
                 const int first = at_most(m, out.width - pixels);
-                const float* x = in.first + (step.columns.stride * first - step.columns.before) * in.pixel;
-                tile(out.vectors_of(l) + first * out.vectors + v, out.vectors, x, step.columns.stride * in.pixel,
-                     channels, {rows, found}, {columns, step.columns.kernel}, packed + v * wvector, wvector, area);
+                tile(row, in.first + (step.columns.stride * first - step.columns.before) * in.pixel,
+                     packed + v * row.filters, out.vectors_of(l) + first * out.vectors + v);
             }
         }
     }
@@ -206,6 +227,9 @@ inline void few_activate(const Program& program, const ChannelMemory& memory, co
     }
 }
 
+inline float few_number(std::uint8_t byte) { return static_cast<float>(byte) / 255.0f; }
+inline float few_number(float number) { return number; }
+
 // The sample's numbers as gather has them, channel by channel of every pixel.
 template <typename Number>
 void few_gather(const Program& program, const ChannelMemory& memory, const Batch& batch, int sample, Part part) {
@@ -217,11 +241,13 @@ void few_gather(const Program& program, const ChannelMemory& memory, const Batch
         const int c = item / in.height, u = item % in.height;
         const std::ptrdiff_t offset = static_cast<std::ptrdiff_t>(item) * in.width;
         float* x = in.first + u * in.row + c;
+        if (in.pixel == 1 && !batch.mean) {  // known to the compiler, which takes many at a time
+            for (int v = 0; v < in.width; ++v) x[v] = few_number(image[offset + v]);
+            continue;
+        }
         for (int v = 0; v < in.width; ++v) {
-            float number = static_cast<float>(image[offset + v]);
-            if constexpr (sizeof(Number) == 1) number /= 255.0f;
-            if (batch.mean) number -= batch.mean[offset + v];
-            x[v * in.pixel] = number;
+            const float number = few_number(image[offset + v]);
+            x[v * in.pixel] = batch.mean ? number - batch.mean[offset + v] : number;
         }
     }
 }

@@ -405,6 +405,8 @@ class Network:
 
     def _infer(self, images: Array, batch_size: int) -> Array:
         inputs.require_count("batch_size", batch_size)
+        if len(images) <= batch_size:
+            return self._outputs(images)
         parts = [self._outputs(images[i : i + batch_size]) for i in range(0, len(images), batch_size)]
         return np.concatenate(parts)
 
