@@ -81,6 +81,7 @@ struct Batch {
     std::uint64_t seed, step;  // of the network: what dropout draws
     bool training;             // dropout drops
     Update* update;            // done once the gradients are complete; null for none
+    bool activated = false;    // outputs after the loss's activation: predictions
 };
 
 // What a convolution computes in one go.

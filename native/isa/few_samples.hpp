@@ -34,7 +34,9 @@ void few_sample(const Program& program, const ChannelMemory& memory, const Batch
     if (part.index != 0) return;
     const int classes = program.slots[program.output].channels;
     const Pixels out(program, memory, program.output);
-    for (int k = 0; k < classes; ++k) batch.outputs[static_cast<std::ptrdiff_t>(sample) * classes + k] = out.first[k];
+    float* row = batch.outputs + static_cast<std::ptrdiff_t>(sample) * classes;
+    for (int k = 0; k < classes; ++k) row[k] = out.first[k];
+    if (batch.activated) predict_row(program.loss, row, classes);
 }
 
 void run_few(const Program& program, const ChannelMemory& memory, Batch& batch, int threads) {

@@ -89,8 +89,10 @@ class NativeEngine:
             self._current, self._made_after = self._make(), forks()
         return self._current
 
-    def outputs(self, images: Array, params: Array, mean: Array | None) -> Array:
+    def outputs(self, images: Array, params: Array, mean: Array | None, *, activated: bool = False) -> Array:
         """Return the last layer's outputs (N, K) for checked images, bytes or float32.
+
+        ``activated`` ones have gone through the loss's activation.
 
         Raises:
             TooLargeError: there is no memory for so many samples at once.
@@ -103,7 +105,7 @@ class NativeEngine:
         if len(rows) != count:
             rows = self._rows = np.arange(count)
         outputs = np.empty((count, self._classes), np.float32)
-        self._run(_native_images(images), rows, params, outputs, workers, self._per_pixel(mean))
+        self._run(_native_images(images), rows, params, outputs, workers, self._per_pixel(mean), activated=activated)
         return outputs
 
     def gradients(
