@@ -84,6 +84,7 @@ struct Batch {
     std::uint64_t seed, step;  // of the network: what dropout draws
     bool training;             // dropout drops
     Update* update;            // done once the gradients are complete; null for none
+    bool activated = false;    // outputs after the loss's activation: predictions
 };
 
 // What a convolution computes in one go.
@@ -99,11 +100,27 @@ struct Workspace {
     ChunkSums* chunks;
 };
 
+// Where a value lies if one sample's channels are the lanes: [height][width + 2·border][pixel] floats.
+struct ChannelSlot {
+    std::ptrdiff_t value;  // in the arena, in lanes
+    int pixel;             // floats from one pixel to the next
+};
+
+// What a network needs for such a sample; see few_samples.hpp.
+struct ChannelMemory {
+    const ChannelSlot* slots;
+    const std::ptrdiff_t* weights;  // where each step's packed weights begin, in lanes
+    lanes* arena;
+    lanes* packed;
+};
+
 // The same code, compiled once for every instruction set. What crosses this border is plain data: a template of the
 // standard library compiled for a wider set must never be linked into the code for a narrower one.
 struct Engine {
     const char* name;
     void (*run)(const Program&, const Workspace&, Batch&);
+    void (*run_few)(const Program&, const ChannelMemory&, Batch&, int threads);
+    void (*pack_few)(const Program&, const ChannelMemory&, const float* params);
     // For the benchmarks; see isa/measure.hpp.
     int (*repeat)(const Program&, const Workspace&, const Step&, Pass, const float* params, int repetitions,
                   int threads);

@@ -18,6 +18,7 @@ Runner::Runner(std::vector<Slot> slots, std::vector<Plan> plans, int input, int 
     }
     program_ = {slots_.data(), steps_.data(), static_cast<int>(steps_.size()), input, output, loss, arena, parameters,
                 packed,        scratch};
+    few_.emplace(program_);
 }
 
 void Runner::Areas::grow(std::size_t count, std::ptrdiff_t lanes_each) {
@@ -41,6 +42,7 @@ Workspace Runner::space() {
 
 void Runner::run(Batch& batch) {
     const std::lock_guard<std::mutex> turn(one_at_a_time_);
+    if (few_->take(batch)) return few_->run(*engine_, batch);
     const std::size_t blocks = static_cast<std::size_t>((batch.count + kLanes - 1) / kLanes);
     const std::size_t threads = static_cast<std::size_t>(batch.threads);
     arenas_.grow(blocks < threads ? 1 : threads, program_.arena);

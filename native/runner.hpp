@@ -2,8 +2,10 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
+#include "few_samples.hpp"
 #include "program.hpp"
 
 namespace pellucid {
@@ -54,6 +56,7 @@ class Runner {
     std::vector<float> packed_, gradients_;
     std::vector<double> losses_;
     std::vector<ChunkSums> chunks_;
+    std::optional<FewSamples> few_;
 };
 
 }  // namespace pellucid

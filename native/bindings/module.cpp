@@ -227,7 +227,7 @@ bool all_aligned(const Arrays&... arrays) {
 double run(Runner& self, const nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>& images, const Rows& rows,
            const Floats& params, const Output& outputs, int threads, const std::optional<Floats>& mean,
            const std::optional<Floats>& target, const std::optional<Floats>& weight,
-           const std::optional<Output>& gradients, std::uint64_t seed, std::uint64_t step, bool training) {
+           const std::optional<Output>& gradients, std::uint64_t seed, std::uint64_t step, bool training, bool activated) {
     const pellucid::Program& program = self.program();
     const pellucid::Slot &in = program.slots[program.input], &out = program.slots[program.output];
     const std::size_t sample = static_cast<std::size_t>(in.channels) * static_cast<std::size_t>(in.height) *
@@ -267,7 +267,8 @@ double run(Runner& self, const nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu
                           seed,
                           step,
                           training,
-                          nullptr};
+                          nullptr,
+                          activated};
     const nb::gil_scoped_release released;
     self.run(batch);
     return batch.loss;
@@ -321,7 +322,8 @@ NB_MODULE(_native, module) {
         .def("run", &run, "images"_a.noconvert(), "rows"_a.noconvert(), "params"_a.noconvert(), "outputs"_a.noconvert(),
              "threads"_a, "mean"_a.noconvert() = nb::none(), "target"_a.noconvert() = nb::none(),
              "weight"_a.noconvert() = nb::none(), "gradients"_a.noconvert() = nb::none(), "seed"_a = 0, "step"_a = 0,
-             "training"_a = false, "Run one batch; returns the loss. Fills outputs, and gradients if they are given.")
+             "training"_a = false, "activated"_a = false,
+             "Run one batch; returns the loss. Fills outputs, and gradients if they are given.")
         .def("time_step", &time_step, "step"_a, "pass_"_a, "params"_a.noconvert(), "repetitions"_a, "threads"_a,
              "Seconds that each thread takes to repeat one pass of a convolution on the block it had last.");
     bind_training(module);

@@ -20,6 +20,7 @@ namespace {
 #include "kernels/conv.hpp"
 #include "kernels/denormals.hpp"
 #include "kernels/dropout.hpp"
+#include "kernels/few_samples.hpp"
 #include "kernels/loss.hpp"
 #include "kernels/lp_pool.hpp"
 #include "kernels/pack.hpp"
@@ -297,6 +298,7 @@ void run(const Program& program, const Workspace& space, Batch& batch) {
     sum_up(program, space, batch, blocks);
 }
 
+#include "few_samples.hpp"
 #include "measure.hpp"
 
 }  // namespace
@@ -307,6 +309,7 @@ void run(const Program& program, const Workspace& space, Batch& batch) {
 #define PELLUCID_TEXT(a) PELLUCID_TEXT_(a)
 
 extern const Engine PELLUCID_JOIN(engine_, PELLUCID_ISA);
-const Engine PELLUCID_JOIN(engine_, PELLUCID_ISA) = {PELLUCID_TEXT(PELLUCID_ISA), &run, &repeat, &multiply_adds};
+const Engine PELLUCID_JOIN(engine_, PELLUCID_ISA) = {
+    PELLUCID_TEXT(PELLUCID_ISA), &run, &run_few, &pack_few, &repeat, &multiply_adds};
 
 }  // namespace pellucid

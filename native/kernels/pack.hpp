@@ -2,6 +2,7 @@
 #pragma once
 
 #include "part.hpp"
+#include "prediction.hpp"
 #include "program.hpp"
 
 // Gather a block's images by row number, scale bytes, take the mean off, and lay the samples side by side.
@@ -36,6 +37,7 @@ inline void scatter_outputs(const Program& program, const Batch& batch, int firs
     for (int t = 0; t < kLanes && first + t < batch.count; ++t) {
         float* row = batch.outputs + static_cast<std::ptrdiff_t>(first + t) * out.channels;
         for (int k = 0; k < out.channels; ++k) row[k] = arena[out.value + k][t];
+        if (batch.activated) predict_row(program.loss, row, out.channels);
     }
 }
 

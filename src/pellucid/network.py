@@ -184,7 +184,7 @@ class Network:
 
     def predict(self, x: Any, *, batch_size: int = 256) -> Array:
         """Return the prediction: :meth:`forward` through the loss's activation (softmax, sigmoid or identity)."""
-        return self.loss.activation(self.forward(x, batch_size=batch_size))
+        return self._infer(self.check_images(x), batch_size, activated=True)
 
     def evaluate(self, x: Any, y: Any, *, sample_weight: Any | None = None, batch_size: int = 256) -> dict[str, float]:
         """Return ``{"loss": ..., "accuracy": ...}`` over the samples.
@@ -403,16 +403,19 @@ class Network:
         """
         return inputs.prepare(images, self.dtype, self._mean)
 
-    def _infer(self, images: Array, batch_size: int) -> Array:
+    def _infer(self, images: Array, batch_size: int, *, activated: bool = False) -> Array:
         inputs.require_count("batch_size", batch_size)
-        parts = [self._outputs(images[i : i + batch_size]) for i in range(0, len(images), batch_size)]
+        if len(images) <= batch_size:
+            return self._outputs(images, activated)
+        parts = [self._outputs(images[i : i + batch_size], activated) for i in range(0, len(images), batch_size)]
         return np.concatenate(parts)
 
-    def _outputs(self, images: Array) -> Array:
+    def _outputs(self, images: Array, activated: bool) -> Array:
         if self._native is not None:
-            return self._native.outputs(self._pixels(images), self._flat, self._mean)
+            return self._native.outputs(self._pixels(images), self._flat, self._mean, activated=activated)
         self._require_room(len(images))
-        return reference.infer(self.graph, self._params, self._state, self.prepare(images))
+        outputs = reference.infer(self.graph, self._params, self._state, self.prepare(images))
+        return self.loss.activation(outputs) if activated else outputs
 
     def _require_room(self, samples: int) -> None:
         require_room(samples * self._sample_bytes, f"a batch of {samples:,} samples", "use a smaller batch_size")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
-from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -78,8 +76,10 @@ class NativeEngine:
         self._weighted_mean = loss.reduction == "mean"
         #: threads to run on; see :func:`~pellucid.engine.threads.threads`
         self.n_jobs: int | None = None
-        #: samples of a training batch that memory is known to hold
-        self._room_for = 0
+        #: samples of a training batch, or to be predicted at once, that memory is known to hold
+        self._room_for = self._room_to_predict = 0
+        #: row numbers of the last prediction
+        self._rows = np.arange(0)
         self._classes = graph.output_shape[0]
         self._input_shape = graph.input_shape
 
@@ -89,22 +89,23 @@ class NativeEngine:
             self._current, self._made_after = self._make(), forks()
         return self._current
 
-    def outputs(self, images: Array, params: Array, mean: Array | None) -> Array:
+    def outputs(self, images: Array, params: Array, mean: Array | None, *, activated: bool = False) -> Array:
         """Return the last layer's outputs (N, K) for checked images, bytes or float32.
+
+        ``activated`` ones have gone through the loss's activation.
 
         Raises:
             TooLargeError: there is no memory for so many samples at once.
         """
-        self._require_room(len(images), gradients=False)
-        outputs = np.empty((len(images), self._classes), np.float32)
-        self._run(
-            _native_images(images),
-            np.arange(len(images)),
-            params,
-            outputs,
-            threads(self.n_jobs),
-            mean=self._per_pixel(mean),
-        )
+        count, workers = len(images), threads(self.n_jobs)
+        if count > self._room_to_predict:
+            self._require_room(count, workers, gradients=False)
+            self._room_to_predict = count
+        rows = self._rows
+        if len(rows) != count:
+            rows = self._rows = np.arange(count)
+        outputs = np.empty((count, self._classes), np.float32)
+        self._run(_native_images(images), rows, params, outputs, workers, self._per_pixel(mean), activated=activated)
         return outputs
 
     def gradients(
@@ -123,14 +124,15 @@ class NativeEngine:
         Raises:
             TooLargeError: there is no memory for so many samples at once.
         """
-        self._require_room(len(images), gradients=True)
+        workers = threads(self.n_jobs)
+        self._require_room(len(images), workers, gradients=True)
         outputs, gradient = np.empty((len(images), self._classes), np.float32), np.empty_like(params)
         value = self._run(
             _native_images(images),
             np.arange(len(images)),
             params,
             outputs,
-            threads(self.n_jobs),
+            workers,
             mean=self._per_pixel(mean),
             target=_native(target, np.float32),
             weight=_native(weight, np.float32),
@@ -170,36 +172,35 @@ class NativeEngine:
         Raises:
             TooLargeError: there is no memory for so many samples at once.
         """
+        workers = threads(self.n_jobs)
         if len(rows) > self._room_for:
-            self._require_room(len(rows), gradients=True)
+            self._require_room(len(rows), workers, gradients=True)
             self._room_for = len(rows)
-        with _told_as_too_large(len(rows)):
-            return training.step(self._runner, rows, place, rate, step, threads(self.n_jobs), network_step)
+        try:
+            return training.step(self._runner, rows, place, rate, step, workers, network_step)
+        except MemoryError as error:
+            raise _no_memory_left(len(rows)) from error
 
-    def _require_room(self, samples: int, *, gradients: bool) -> None:
+    def _require_room(self, samples: int, workers: int, *, gradients: bool) -> None:
         """Count what the compiled part will ask for: memory of blocks in progress, gradients of every block."""
         blocks = -(-samples // LANES)
-        need = 4 * samples * self._classes + min(blocks, threads(self.n_jobs)) * self._arena_bytes
+        need = 4 * samples * self._classes + min(blocks, workers) * self._arena_bytes
         if gradients:
             need += 4 * blocks * self._parameters
         require_room(need, f"a batch of {samples:,} samples", "use a smaller batch_size")
 
     def _run(self, images: Array, *arrays: Any, **options: Any) -> float:
-        with _told_as_too_large(len(images)):
+        try:
             return self._runner.run(images, *arrays, **options)
+        except MemoryError as error:
+            raise _no_memory_left(len(images)) from error
 
     def _per_pixel(self, mean: Array | None) -> Array | None:
         return None if mean is None else np.ascontiguousarray(np.broadcast_to(mean, self._input_shape))
 
 
-@contextmanager
-def _told_as_too_large(samples: int) -> Generator[None]:
-    try:
-        yield
-    except MemoryError as error:
-        raise TooLargeError(
-            f"there is no memory left for a batch of {samples:,} samples; use a smaller batch_size"
-        ) from error
+def _no_memory_left(samples: int) -> TooLargeError:
+    return TooLargeError(f"there is no memory left for a batch of {samples:,} samples; use a smaller batch_size")
 
 
 def _native_images(images: Array) -> Array:
@@ -208,4 +209,6 @@ def _native_images(images: Array) -> Array:
 
 def _native(array: Array, dtype: type[np.generic]) -> Array:
     """Return the array as the compiled part takes it: one row behind the other, every number on its own boundary."""
+    if array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned:
+        return array
     return np.require(array, dtype, ("C", "A"))
