@@ -11,13 +11,6 @@ inline constexpr int kLanes = 16;
 typedef float lanes __attribute__((vector_size(64), aligned(64)));
 typedef int mask __attribute__((vector_size(64), aligned(64)));
 
-// GCC would load a vector anew for every multiply-add that reads it; loads are what such loops wait for.
-inline void keep_in_register([[maybe_unused]] lanes& v) {
-#if defined(__AVX512F__)
-    asm("" : "+v"(v));
-#endif
-}
-
 static_assert(alignof(lanes) == 64 && sizeof(lanes) == sizeof(float) * 16);
 
 }  // namespace pellucid

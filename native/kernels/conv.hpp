@@ -10,7 +10,7 @@
 #if defined(__AVX512F__)
 inline constexpr int kTileFilters = 6, kTilePixels = 4, kTileVector = 12, kTileWeights = 25;
 #else
-inline constexpr int kTileFilters = 3, kTilePixels = 2, kTileVector = 6, kTileWeights = 6;
+inline constexpr int kTileFilters = 6, kTilePixels = 2, kTileVector = 12, kTileWeights = 12;
 #endif
 inline constexpr int kMostTaps = 5;     // taps of one weight tile
 inline constexpr int kMostKernel = 64;  // taps along one axis; the planner sends larger kernels elsewhere
@@ -54,7 +54,6 @@ inline CorrelateTile find_correlate_tile(int filters, int pixels) {
             return correlate_tile_for<5>(pixels);
         case 6:
             return correlate_tile_for<6>(pixels);
-#if defined(__AVX512F__)
         case 7:
             return correlate_tile_for<7>(pixels);
         case 8:
@@ -67,10 +66,6 @@ inline CorrelateTile find_correlate_tile(int filters, int pixels) {
             return correlate_tile_for<11>(pixels);
         default:
             return correlate_tile_for<12>(pixels);
-#else
-        default:
-            return correlate_tile_for<6>(pixels);
-#endif
     }
 }
 

@@ -6,7 +6,7 @@
 // of a weight serves TM pixels.
 #pragma once
 
-#include "lanes.hpp"
+#include "piece.hpp"
 
 // One tap along an axis: which of the filter's weights meets which input.
 struct Tap {
@@ -24,26 +24,28 @@ template <int TF, int TM>
 void correlate_tile(lanes* out, std::ptrdiff_t out_plane, int out_step, const lanes* x, std::ptrdiff_t plane,
                     std::ptrdiff_t pitch, int step, int channels, Taps rows, Taps columns, const float* weight,
                     std::ptrdiff_t wplane, const float* start) {
-    lanes sum[TF][TM];
-    for (int f = 0; f < TF; ++f) {
-        for (int m = 0; m < TM; ++m) sum[f][m] = lanes{} + (start ? start[f] : 0.0f);
-    }
-    for (int c = 0; c < channels; ++c) {
-        for (int j = 0; j < rows.count; ++j) {
-            const lanes* x_row = x + c * plane + rows.first[j].input * pitch;
-            const float* w_row = weight + c * wplane + rows.first[j].weight * TF;
-            for (int k = 0; k < columns.count; ++k) {
-                const lanes* pixel = x_row + columns.first[k].input;
-                const float* w = w_row + columns.first[k].weight * TF;
-                lanes v[TM];
-                for (int m = 0; m < TM; ++m) v[m] = pixel[m * step];
-                for (int f = 0; f < TF; ++f) {
-                    for (int m = 0; m < TM; ++m) sum[f][m] += w[f] * v[m];
+    for (int part = 0; part < kParts; ++part) {
+        piece sum[TF][TM];
+        for (int f = 0; f < TF; ++f) {
+            for (int m = 0; m < TM; ++m) sum[f][m] = piece{} + (start ? start[f] : 0.0f);
+        }
+        for (int c = 0; c < channels; ++c) {
+            for (int j = 0; j < rows.count; ++j) {
+                const lanes* x_row = x + c * plane + rows.first[j].input * pitch;
+                const float* w_row = weight + c * wplane + rows.first[j].weight * TF;
+                for (int k = 0; k < columns.count; ++k) {
+                    const piece* pixel = pieces(x_row + columns.first[k].input, part);
+                    const float* w = w_row + columns.first[k].weight * TF;
+                    piece v[TM];
+                    for (int m = 0; m < TM; ++m) v[m] = pixel[m * step * kParts];
+                    for (int f = 0; f < TF; ++f) {
+                        for (int m = 0; m < TM; ++m) sum[f][m] += w[f] * v[m];
+                    }
                 }
             }
         }
-    }
-    for (int f = 0; f < TF; ++f) {
-        for (int m = 0; m < TM; ++m) out[f * out_plane + m * out_step] = sum[f][m];
+        for (int f = 0; f < TF; ++f) {
+            for (int m = 0; m < TM; ++m) *pieces(out + f * out_plane + m * out_step, part) = sum[f][m];
+        }
     }
 }

@@ -6,6 +6,7 @@
 // end.
 #pragma once
 
+#include "piece.hpp"
 #include "sum_lanes.hpp"
 
 // `taps` inputs lie `tap_step` apart; consecutive output pixels read inputs `step` apart, rows `x_row` apart.
@@ -14,20 +15,26 @@ void correlate_weights_tile(float* dweight, std::ptrdiff_t f_stride, std::ptrdif
                             std::ptrdiff_t dy_plane, std::ptrdiff_t dy_pitch, const lanes* x, std::ptrdiff_t x_row,
                             std::ptrdiff_t tap_step, int step, int height, int width) {
     lanes sum[TF][TK];
-    for (int f = 0; f < TF; ++f) {
-        for (int k = 0; k < TK; ++k) sum[f][k] = lanes{};
-    }
-    for (int l = 0; l < height; ++l) {
-        const lanes* d = dy + l * dy_pitch;
-        const lanes* pixel = x + l * x_row;
-        for (int m = 0; m < width; ++m) {
-            lanes v[TK];
-            for (int k = 0; k < TK; ++k) v[k] = pixel[m * step + k * tap_step];
-            for (int f = 0; f < TF; ++f) {
-                lanes delta = d[f * dy_plane + m];
-                keep_in_register(delta);
-                for (int k = 0; k < TK; ++k) sum[f][k] += delta * v[k];
+    for (int part = 0; part < kParts; ++part) {
+        piece s[TF][TK];
+        for (int f = 0; f < TF; ++f) {
+            for (int k = 0; k < TK; ++k) s[f][k] = piece{};
+        }
+        for (int l = 0; l < height; ++l) {
+            const piece* d = pieces(dy + l * dy_pitch, part);
+            const piece* pixel = pieces(x + l * x_row, part);
+            for (int m = 0; m < width; ++m) {
+                piece v[TK];
+                for (int k = 0; k < TK; ++k) v[k] = pixel[(m * step + k * tap_step) * kParts];
+                for (int f = 0; f < TF; ++f) {
+                    piece delta = d[(f * dy_plane + m) * kParts];
+                    keep_in_register(delta);
+                    for (int k = 0; k < TK; ++k) s[f][k] += delta * v[k];
+                }
             }
+        }
+        for (int f = 0; f < TF; ++f) {
+            for (int k = 0; k < TK; ++k) *pieces(&sum[f][k], part) = s[f][k];
         }
     }
     const lanes* all = &sum[0][0];

@@ -7,27 +7,20 @@
 // do.
 #pragma once
 
-// One register: `lanes` would be several of them where they are narrower, and the compiler would keep those in memory.
-#if defined(__AVX512F__)
-typedef float one_register __attribute__((vector_size(64)));
-#elif defined(__AVX2__)
-typedef float one_register __attribute__((vector_size(32)));
-#else
-typedef float one_register __attribute__((vector_size(16)));
-#endif
+#include "piece.hpp"
 
-inline constexpr int kWidth = sizeof(one_register) / sizeof(float), kChains = 12;
+inline constexpr int kWidth = sizeof(piece) / sizeof(float), kChains = 12;
 
 // Returns the sum of all numbers, so that none of them may be left out.
 inline float multiply_add_chains(long rounds) {
-    one_register start;
+    piece start;
     for (int t = 0; t < kWidth; ++t) start[t] = 0.1f + 0.01f * static_cast<float>(t);
-    one_register x[kChains];
+    piece x[kChains];
     for (int i = 0; i < kChains; ++i) x[i] = start + 0.1f * static_cast<float>(i);
     for (long round = 0; round < rounds; ++round) {
         for (int i = 0; i < kChains; ++i) x[i] = x[i] * x[i] - 1.9f;
     }
-    one_register sum = one_register{};
+    piece sum = piece{};
     for (int i = 0; i < kChains; ++i) sum += x[i];
     float total = 0.0f;
     for (int t = 0; t < kWidth; ++t) total += sum[t];

@@ -17,8 +17,8 @@
 inline constexpr int kWinogradFilters = 4;
 inline constexpr int kWeightsChannels = 2, kWeightsFilters = 2, kWeightsFiltersOfOne = 3;
 #else
-inline constexpr int kWinogradFilters = 1;
-inline constexpr int kWeightsChannels = 1, kWeightsFilters = 1, kWeightsFiltersOfOne = 1;
+inline constexpr int kWinogradFilters = 2;
+inline constexpr int kWeightsChannels = 1, kWeightsFilters = 2, kWeightsFiltersOfOne = 2;
 #endif
 inline constexpr int kTilesAtOnce = 32;  // whose inputs the weight gradient keeps transformed
 
@@ -72,19 +72,23 @@ Tiling<M> tiling(const Program& program, const Step& step, lanes* arena, const l
 // sum[f][j] = Σ_c u[c][f][j]·x[c][j]: one row of six for TF filters.
 template <int TF>
 inline void row_product(const lanes* x, const float* u, int channels, lanes (*sum)[kPoints]) {
-    lanes s[TF][kPoints];
-    for (int f = 0; f < TF; ++f) {
-        for (int j = 0; j < kPoints; ++j) s[f][j] = lanes{};
-    }
-    for (int c = 0; c < channels; ++c, x += kPoints, u += TF * kPoints) {
-        lanes v[kPoints];
-        for (int j = 0; j < kPoints; ++j) v[j] = x[j];
+    for (int part = 0; part < kParts; ++part) {
+        piece s[TF][kPoints];
         for (int f = 0; f < TF; ++f) {
-            for (int j = 0; j < kPoints; ++j) s[f][j] += u[f * kPoints + j] * v[j];
+            for (int j = 0; j < kPoints; ++j) s[f][j] = piece{};
         }
-    }
-    for (int f = 0; f < TF; ++f) {
-        for (int j = 0; j < kPoints; ++j) sum[f][j] = s[f][j];
+        for (int c = 0; c < channels; ++c) {
+            const piece* row = pieces(x + c * kPoints, part);
+            const float* weight = u + c * TF * kPoints;
+            piece v[kPoints];
+            for (int j = 0; j < kPoints; ++j) v[j] = row[j * kParts];
+            for (int f = 0; f < TF; ++f) {
+                for (int j = 0; j < kPoints; ++j) s[f][j] += weight[f * kPoints + j] * v[j];
+            }
+        }
+        for (int f = 0; f < TF; ++f) {
+            for (int j = 0; j < kPoints; ++j) *pieces(&sum[f][j], part) = s[f][j];
+        }
     }
 }
 
@@ -93,16 +97,13 @@ inline void row_product(int filters, const lanes* x, const float* u, int channel
         case 1:
             return row_product<1>(x, u, channels, sum);
 #if defined(__AVX512F__)
-        case 2:
-            return row_product<2>(x, u, channels, sum);
         case 3:
             return row_product<3>(x, u, channels, sum);
-        default:
+        case 4:
             return row_product<4>(x, u, channels, sum);
-#else
-        default:
-            return row_product<1>(x, u, channels, sum);
 #endif
+        default:
+            return row_product<2>(x, u, channels, sum);
     }
 }
 
@@ -215,16 +216,16 @@ void tile_delta(const Program& program, const Step& step, lanes* arena, const la
 }
 
 // Row I of the first half of V = A dy Aᵀ: A dy.
-template <int M, int I>
-inline void transform_down(const lanes* delta, lanes* vertical) {
+template <int M, int I, typename V>
+inline void transform_down(const V* delta, int step, V* vertical) {
     for (int m = 0; m < M; ++m) {
-        vertical[m] = I == kPoints - 1 ? delta[(M - 1) * M + m] : delta[m];
+        vertical[m] = delta[(I == kPoints - 1 ? (M - 1) * M + m : m) * step];
         if constexpr (I > 0 && I < kPoints - 1) {
             constexpr float kPoint[] = {0, 1, -1, 2, -2};
             for (int l = 1; l < M; ++l) {
                 float factor = 1.0f;
                 for (int k = 0; k < l; ++k) factor *= kPoint[I];
-                vertical[m] += factor * delta[l * M + m];
+                vertical[m] += factor * delta[(l * M + m) * step];
             }
         }
     }
@@ -232,10 +233,10 @@ inline void transform_down(const lanes* delta, lanes* vertical) {
 
 // Entry J of A dy.
 template <int M, int J>
-lanes output_back_at(const lanes* dy) {
+piece output_back_at(const piece* dy) {
     if constexpr (J == 0) return dy[0];
     if constexpr (J == kPoints - 1) return dy[M - 1];
-    lanes even = dy[0], odd = dy[1];
+    piece even = dy[0], odd = dy[1];
     if constexpr (J > 2) odd += dy[1];
     if constexpr (M > 2) even += (J > 2 ? 4.0f : 1.0f) * dy[2];
     if constexpr (M > 3) odd += (J > 2 ? 8.0f : 1.0f) * dy[3];
@@ -276,7 +277,7 @@ void winograd_dx(const Program& program, const Step& step, lanes* arena, lanes* 
         for_each_row([&]<int I>() {
             for (int f = 0; f < out.channels; ++f) {
                 lanes vertical[M];
-                transform_down<M, I>(delta + f * filter, vertical);
+                transform_down<M, I>(delta + f * filter, 1, vertical);
                 transform_output_back<M>(vertical, 1, v + f * kPoints);
             }
             for (const int q : mine) {
@@ -339,12 +340,12 @@ struct Sums {
 };
 
 template <int TF, int TC, int M, int J>
-inline void add_products(const lanes (*vertical)[M], const lanes* x, std::ptrdiff_t x_channel,
-                         lanes (*sum)[TC][kPoints]) {
-    lanes v[TF];
+inline void add_products(const piece (*vertical)[M], const piece* x, std::ptrdiff_t channel,
+                         piece (*sum)[TC][kPoints]) {
+    piece v[TF];
     for (int f = 0; f < TF; ++f) v[f] = output_back_at<M, J>(vertical[f]);
     for (int c = 0; c < TC; ++c) {
-        lanes pixel = x[c * x_channel + J];
+        piece pixel = x[(c * channel + J) * kParts];
         keep_in_register(pixel);
         for (int f = 0; f < TF; ++f) sum[f][c][J] += v[f] * pixel;
     }
@@ -354,36 +355,40 @@ inline void add_products(const lanes (*vertical)[M], const lanes* x, std::ptrdif
 template <int TF, int TC, int M, int I>
 void weights_row(const lanes* delta, std::ptrdiff_t filter, int count, const lanes* x, std::ptrdiff_t channel,
                  bool begin, Sums sums) {
-    lanes s[TF][TC][kPoints];
-    for (int f = 0; f < TF; ++f) {
-        for (int c = 0; c < TC; ++c) {
-            for (int j = 0; j < kPoints; ++j) s[f][c][j] = begin ? lanes{} : sums.at(c, f, j);
+    for (int part = 0; part < kParts; ++part) {
+        piece s[TF][TC][kPoints];
+        for (int f = 0; f < TF; ++f) {
+            for (int c = 0; c < TC; ++c) {
+                for (int j = 0; j < kPoints; ++j) s[f][c][j] = begin ? piece{} : *pieces(&sums.at(c, f, j), part);
+            }
         }
-    }
-    for (int t = 0; t < count; ++t, delta += M * M, x += kPoints) {
-        lanes vertical[TF][M];
-        for (int f = 0; f < TF; ++f) transform_down<M, I>(delta + f * filter, vertical[f]);
-        add_products<TF, TC, M, 0>(vertical, x, channel, s);
-        add_products<TF, TC, M, 1>(vertical, x, channel, s);
-        add_products<TF, TC, M, 2>(vertical, x, channel, s);
-        add_products<TF, TC, M, 3>(vertical, x, channel, s);
-        add_products<TF, TC, M, 4>(vertical, x, channel, s);
-        add_products<TF, TC, M, 5>(vertical, x, channel, s);
-    }
-    for (int f = 0; f < TF; ++f) {
-        for (int c = 0; c < TC; ++c) {
-            for (int j = 0; j < kPoints; ++j) sums.at(c, f, j) = s[f][c][j];
+        for (int t = 0; t < count; ++t) {
+            const piece* dy = pieces(delta + t * M * M, part);
+            const piece* pixels = pieces(x + t * kPoints, part);
+            piece vertical[TF][M];
+            for (int f = 0; f < TF; ++f) transform_down<M, I>(dy + f * filter * kParts, kParts, vertical[f]);
+            add_products<TF, TC, M, 0>(vertical, pixels, channel, s);
+            add_products<TF, TC, M, 1>(vertical, pixels, channel, s);
+            add_products<TF, TC, M, 2>(vertical, pixels, channel, s);
+            add_products<TF, TC, M, 3>(vertical, pixels, channel, s);
+            add_products<TF, TC, M, 4>(vertical, pixels, channel, s);
+            add_products<TF, TC, M, 5>(vertical, pixels, channel, s);
+        }
+        for (int f = 0; f < TF; ++f) {
+            for (int c = 0; c < TC; ++c) {
+                for (int j = 0; j < kPoints; ++j) *pieces(&sums.at(c, f, j), part) = s[f][c][j];
+            }
         }
     }
 }
 
 template <int TC, int M, int I>
-void weights_row([[maybe_unused]] int filters, const lanes* delta, std::ptrdiff_t filter, int count, const lanes* x,
+void weights_row(int filters, const lanes* delta, std::ptrdiff_t filter, int count, const lanes* x,
                  std::ptrdiff_t channel, bool begin, Sums sums) {
 #if defined(__AVX512F__)
     if (TC == 1 && filters == 3) return weights_row<3, 1, M, I>(delta, filter, count, x, channel, begin, sums);
-    if (filters == 2) return weights_row<2, TC, M, I>(delta, filter, count, x, channel, begin, sums);
 #endif
+    if (filters == 2) return weights_row<2, TC, M, I>(delta, filter, count, x, channel, begin, sums);
     weights_row<1, TC, M, I>(delta, filter, count, x, channel, begin, sums);
 }
 
