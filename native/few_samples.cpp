@@ -40,9 +40,12 @@ bool has_way(const Step& step) {
 }  // namespace
 
 FewSamples::FewSamples(const Program& program) : program_(&program) {
+    int reached = program.input;
     for (int i = 0; i < program.step_count; ++i) {
-        if (!has_way(program.steps[i])) return;
+        if (!has_way(program.steps[i]) || program.steps[i].input != reached) return;
+        reached = program.steps[i].output;
     }
+    if (reached != program.output) return;
     // A convolution reads its input number by number: an image of one channel need not be sixteen times as large.
     const bool dense = program.step_count > 0 && program.steps[0].op == Op::kConv;
     std::ptrdiff_t block_work = 0;

@@ -227,7 +227,8 @@ bool all_aligned(const Arrays&... arrays) {
 double run(Runner& self, const nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>& images, const Rows& rows,
            const Floats& params, const Output& outputs, int threads, const std::optional<Floats>& mean,
            const std::optional<Floats>& target, const std::optional<Floats>& weight,
-           const std::optional<Output>& gradients, std::uint64_t seed, std::uint64_t step, bool training, bool activated) {
+           const std::optional<Output>& gradients, std::uint64_t seed, std::uint64_t step, bool training,
+           bool activated) {
     const pellucid::Program& program = self.program();
     const pellucid::Slot &in = program.slots[program.input], &out = program.slots[program.output];
     const std::size_t sample = static_cast<std::size_t>(in.channels) * static_cast<std::size_t>(in.height) *
