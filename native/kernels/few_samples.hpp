@@ -8,13 +8,7 @@
 #include "pooling.hpp"
 #include "program.hpp"
 
-#if defined(__AVX512F__)
 inline constexpr int kFewSums = 8;
-#elif defined(__AVX2__) || defined(__aarch64__)
-inline constexpr int kFewSums = 4;
-#else
-inline constexpr int kFewSums = 2;
-#endif
 
 // A value of the sample, seen as pixels.
 struct Pixels {
@@ -78,26 +72,30 @@ using FewTile = void (*)(const FewRow&, const float*, const lanes*, lanes*);
 template <int kStep, int TV, int TM>
 void few_tile(const FewRow& row, const float* x, const lanes* weight, lanes* out) {
     const std::ptrdiff_t step = kStep ? kStep : row.step;
-    lanes sum[TV][TM];
-    for (int f = 0; f < TV; ++f) {
-        for (int m = 0; m < TM; ++m) sum[f][m] = weight[f * row.filters];
-    }
-    ++weight;
-    for (int c = 0; c < row.channels; ++c, ++x, weight += row.area) {
-        for (int j = 0; j < row.rows.count; ++j) {
-            const float* pixel = x + row.rows.first[j].input;
-            const lanes* w_tap = weight + row.rows.first[j].weight;
-            for (int k = 0; k < row.columns; ++k, pixel += row.column, ++w_tap) {
-                for (int f = 0; f < TV; ++f) {
-                    lanes w = w_tap[f * row.filters];
-                    keep_in_register(w);
-                    for (int m = 0; m < TM; ++m) sum[f][m] += w * pixel[m * step];
+    for (int part = 0; part < kParts; ++part) {
+        const piece* w = pieces(weight, part);
+        const float* plane = x;
+        piece sum[TV][TM];
+        for (int f = 0; f < TV; ++f) {
+            for (int m = 0; m < TM; ++m) sum[f][m] = w[f * row.filters * kParts];
+        }
+        w += kParts;
+        for (int c = 0; c < row.channels; ++c, ++plane, w += row.area * kParts) {
+            for (int j = 0; j < row.rows.count; ++j) {
+                const float* pixel = plane + row.rows.first[j].input;
+                const piece* w_tap = w + row.rows.first[j].weight * kParts;
+                for (int k = 0; k < row.columns; ++k, pixel += row.column, w_tap += kParts) {
+                    for (int f = 0; f < TV; ++f) {
+                        piece own = w_tap[f * row.filters * kParts];
+                        keep_in_register(own);
+                        for (int m = 0; m < TM; ++m) sum[f][m] += own * pixel[m * step];
+                    }
                 }
             }
         }
-    }
-    for (int f = 0; f < TV; ++f) {
-        for (int m = 0; m < TM; ++m) out[m * row.out_pixel + f] = sum[f][m];
+        for (int f = 0; f < TV; ++f) {
+            for (int m = 0; m < TM; ++m) *pieces(out + m * row.out_pixel + f, part) = sum[f][m];
+        }
     }
 }
 
@@ -163,7 +161,7 @@ inline lanes few_largest(const lanes* x, std::ptrdiff_t row, std::ptrdiff_t colu
     lanes best = x[rows.from * row + columns.from * column];
     mask which = mask{};
     for (int j = rows.from; j < rows.to; ++j) {
-        for (int k = columns.from; k < columns.to; ++k) keep_larger(x[j * row + k * column], 0, best, which);
+        for (int k = columns.from; k < columns.to; ++k) keep_larger<lanes>(x[j * row + k * column], 0, best, which);
     }
     return best;
 }

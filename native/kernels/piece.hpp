@@ -19,6 +19,19 @@ inline constexpr int kParts = sizeof(lanes) / sizeof(piece);
 inline piece* pieces(lanes* v, int part) { return reinterpret_cast<piece*>(v) + part; }
 inline const piece* pieces(const lanes* v, int part) { return reinterpret_cast<const piece*>(v) + part; }
 
+// Whole numbers of the width of a vector V, as its comparisons give them.
+template <typename V>
+using Mask = decltype(V{} < V{});
+
+#if defined(__AVX512F__)
+using PieceMask = mask;
+#else
+typedef int PieceMask __attribute__((vector_size(sizeof(piece)), may_alias));
+#endif
+
+inline PieceMask* mask_pieces(mask* v) { return reinterpret_cast<PieceMask*>(v); }
+inline const PieceMask* mask_pieces(const mask* v) { return reinterpret_cast<const PieceMask*>(v); }
+
 // GCC would load a number anew for every multiply-add that reads it; loads are what such loops wait for.
 inline void keep_in_register([[maybe_unused]] piece& v) {
 #if defined(__AVX512F__)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "part.hpp"
+#include "piece.hpp"
 #include "program.hpp"
 
 // The taps of a window that fall inside the map: j from `from` to below `to` for output l.
@@ -24,21 +25,25 @@ inline bool is_two_by_two(const Step& step, const Slot& in, const Slot& out) {
 }
 
 // Take v, tap number `tap`, if it is larger. NaN wins, and stays.
-inline void keep_larger(lanes v, int tap, lanes& best, mask& which) {
-    const mask better = ~(v <= best) & (best == best);
+template <typename V>
+void keep_larger(V v, int tap, V& best, Mask<V>& which) {
+    const Mask<V> better = ~(v <= best) & (best == best);
     best = better ? v : best;
-    which = better ? mask{} + tap : which;
+    which = better ? Mask<V>{} + tap : which;
 }
 
 inline void max_pool_row_2x2(const lanes* upper, const lanes* lower, int width, lanes* y, mask* winner) {
     for (int m = 0; m < width; ++m) {
-        lanes best = upper[2 * m];
-        mask which = mask{};
-        keep_larger(upper[2 * m + 1], 1, best, which);
-        keep_larger(lower[2 * m], 2, best, which);
-        keep_larger(lower[2 * m + 1], 3, best, which);
-        y[m] = best;
-        winner[m] = which;
+        for (int part = 0; part < kParts; ++part) {
+            const piece *above = pieces(upper + 2 * m, part), *below = pieces(lower + 2 * m, part);
+            piece best = above[0];
+            PieceMask which = PieceMask{};
+            keep_larger<piece>(above[kParts], 1, best, which);
+            keep_larger<piece>(below[0], 2, best, which);
+            keep_larger<piece>(below[kParts], 3, best, which);
+            *pieces(y + m, part) = best;
+            mask_pieces(winner + m)[part] = which;
+        }
     }
 }
 
@@ -67,7 +72,7 @@ inline void max_pool(const Program& program, const Step& step, lanes* arena, Par
             for (int j = row.from; j < row.to; ++j) {
                 for (int k = column.from; k < column.to; ++k) {
                     const lanes v = window[j * step.rows.dilation * in.pitch() + k * step.columns.dilation];
-                    keep_larger(v, j * columns + k, best, which);
+                    keep_larger<lanes>(v, j * columns + k, best, which);
                 }
             }
             y[m] = best;
@@ -96,10 +101,15 @@ inline void max_pool_backward(const Program& program, const Step& step, lanes* a
             if (two_by_two) {
                 lanes *upper = dx + 2 * l * in.pitch(), *lower = upper + in.pitch();
                 for (int m = 0; m < out.width; ++m) {
-                    upper[2 * m] = winner[m] == 0 ? dy[m] : lanes{};
-                    upper[2 * m + 1] = winner[m] == 1 ? dy[m] : lanes{};
-                    lower[2 * m] = winner[m] == 2 ? dy[m] : lanes{};
-                    lower[2 * m + 1] = winner[m] == 3 ? dy[m] : lanes{};
+                    for (int part = 0; part < kParts; ++part) {
+                        const piece delta = *pieces(dy + m, part);
+                        const PieceMask which = mask_pieces(winner + m)[part];
+                        piece *above = pieces(upper + 2 * m, part), *below = pieces(lower + 2 * m, part);
+                        above[0] = which == 0 ? delta : piece{};
+                        above[kParts] = which == 1 ? delta : piece{};
+                        below[0] = which == 2 ? delta : piece{};
+                        below[kParts] = which == 3 ? delta : piece{};
+                    }
                 }
                 continue;
             }

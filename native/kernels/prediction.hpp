@@ -22,7 +22,7 @@ inline void softmax_of_row(float* row, int classes) {
     for (int k = 1; k < classes; ++k) most = row[k] > most ? row[k] : most;
     lanes sums = lanes{};
     for (int k = 0; k < classes; k += kLanes) {
-        const lanes e = exp_negative(load_outputs(row, k, classes) - most);
+        const lanes e = exp_negative<lanes>(load_outputs(row, k, classes) - most);
         sums += e;
         store_outputs(e, row, k, classes);
     }
@@ -36,7 +36,7 @@ inline void predict_row(Loss loss, float* row, int classes) {
             return softmax_of_row(row, classes);
         case Loss::kLogLoss:
             for (int k = 0; k < classes; k += kLanes) {
-                store_outputs(sigmoid_lanes(load_outputs(row, k, classes)), row, k, classes);
+                store_outputs(sigmoid_lanes<lanes>(load_outputs(row, k, classes)), row, k, classes);
             }
             return;
         case Loss::kSquaredError:

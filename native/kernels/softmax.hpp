@@ -20,7 +20,7 @@ inline void softmax(const Program& program, const Step& step, lanes* arena, Part
         lanes most = x[0], sum = lanes{};
         for (int c = 1; c < out.channels; ++c) most = larger(x[c * in.plane()], most);
         for (int c = 0; c < out.channels; ++c) {
-            const lanes e = exp_negative(x[c * in.plane()] - most);
+            const lanes e = exp_negative<lanes>(x[c * in.plane()] - most);
             y[c * out.plane()] = e;
             sum += e;
         }
