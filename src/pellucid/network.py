@@ -173,7 +173,7 @@ class Network:
         Args:
             x: images (N, C, H, W), or (N, H, W) for one channel; vectors (N, K). ``uint8`` counts as pixels and is
                 divided by 255; numbers of any other type are taken as they are.
-            batch_size: samples run at a time; bounds the memory, does not change the result.
+            batch_size: samples run at a time; bounds the memory, and changes the result by rounding at most.
 
         Raises:
             DataError: no samples, NaN or infinity, or numbers that are not real.
