@@ -30,6 +30,7 @@ namespace {
 #include "kernels/softmax.hpp"
 #include "kernels/update.hpp"
 #include "kernels/winograd.hpp"
+#include "kernels/winograd_weights.hpp"
 
 // All threads of a split block wait here for each other; a thread with a block of its own waits for nobody.
 void wait_for_others([[maybe_unused]] Part part) {
