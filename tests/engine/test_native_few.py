@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from native_nets import NETS, RNG, SETS, build, samples, set_isa
@@ -55,3 +57,23 @@ def test_predictions_have_gone_through_the_activation(loss: str, n: int) -> None
     e = np.exp(a - a.max(axis=1, keepdims=True))
     want = {"cross_entropy": e / e.sum(axis=1, keepdims=True), "log_loss": 1 / (1 + np.exp(-a)), "squared_error": a}
     np.testing.assert_allclose(network.predict(x), want[loss], rtol=2e-6)
+
+
+def test_one_sample_goes_the_direct_way_where_a_block_goes_winograds(monkeypatch: pytest.MonkeyPatch) -> None:
+    layers = [Conv2d(6, 5), ReLU(), Conv2d(12, 5), Flatten()]
+    network = build(layers, (1, 20, 21))
+    x, _ = samples(network, 16)
+    monkeypatch.setenv("PELLUCID_WINOGRAD", "0")
+    direct = build(layers, (1, 20, 21)).forward(x)
+    assert network.forward(x[:1]).tobytes() == direct[:1].tobytes()
+    assert network.forward(x).tobytes() != direct.tobytes()
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2, 4])
+def test_several_python_threads_at_once(n_jobs: int) -> None:
+    network = build(WIDE, (5, 19, 17), n_jobs=n_jobs)
+    x, _ = samples(network, 3)
+    want = network.forward(x).tobytes()
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: network.forward(x).tobytes(), range(40)))
+    assert set(found) == {want}
