@@ -17,8 +17,6 @@ constexpr std::ptrdiff_t kWorkForThreads = std::ptrdiff_t{1} << 18;
 // A block of 16 must cost so many times as much: Winograd's way makes it cheaper than counted.
 constexpr std::ptrdiff_t kGain = 2;
 
-int vectors_of(int channels) { return (channels + kLanes - 1) / kLanes; }
-
 bool has_way(const Step& step) {
     switch (step.op) {
         case Op::kConv:
@@ -53,7 +51,7 @@ FewSamples::FewSamples(const Program& program) : program_(&program) {
         const Slot& slot = program.slots[number];
         const int pixel = number == program.input && dense ? slot.channels : vectors_of(slot.channels) * kLanes;
         slots_[static_cast<std::size_t>(number)] = {arena_, pixel};
-        arena_ += (slot.plane() * pixel + kLanes - 1) / kLanes;
+        arena_ += vectors_of(slot.plane() * pixel);
     };
     int last = program.input;
     for (int i = 0; i < program.step_count; ++i) {

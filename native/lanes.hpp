@@ -7,6 +7,13 @@ namespace pellucid {
 
 inline constexpr int kLanes = 16;
 
+// How many vectors hold so many numbers or samples, the last one perhaps in part. Static, like all code in headers that
+// several instruction sets share: the linker must not take one set's copy for another's.
+template <typename Count>
+static constexpr Count vectors_of(Count count) {
+    return (count + kLanes - 1) / kLanes;
+}
+
 // Aligned by hand: without AVX-512 the compiler would align them less, and the copies for each set must agree.
 typedef float lanes __attribute__((vector_size(64), aligned(64)));
 typedef int mask __attribute__((vector_size(64), aligned(64)));

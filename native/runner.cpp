@@ -43,7 +43,7 @@ Workspace Runner::space() {
 void Runner::run(Batch& batch) {
     const std::lock_guard<std::mutex> turn(one_at_a_time_);
     if (few_->take(batch)) return few_->run(*engine_, batch);
-    const std::size_t blocks = static_cast<std::size_t>((batch.count + kLanes - 1) / kLanes);
+    const std::size_t blocks = static_cast<std::size_t>(vectors_of(batch.count));
     const std::size_t threads = static_cast<std::size_t>(batch.threads);
     arenas_.grow(blocks < threads ? 1 : threads, program_.arena);
     scratch_.grow(threads, program_.scratch);

@@ -14,6 +14,7 @@
 #include "bindings/bindings.hpp"
 #include "measure.hpp"
 #include "runner.hpp"
+#include "winograd_sizes.hpp"
 
 #if defined(_OPENMP)
 #include <omp.h>
@@ -100,14 +101,8 @@ bool same_shape(const pellucid::Slot& a, const pellucid::Slot& b) {
     return a.channels == b.channels && a.height == b.height && a.width == b.width;
 }
 
-constexpr int kPoints = 6, kPointsOfTile = kPoints * kPoints;  // of kernels/winograd_transforms.hpp
-
-// The scratch lanes that a thread needs: as scratch_lanes of pellucid/engine/winograd.py, which says what for.
-std::ptrdiff_t winograd_scratch(std::ptrdiff_t channels, std::ptrdiff_t filters) {
-    constexpr std::ptrdiff_t kAtOnce = 32, kZeros = 4 * kAtOnce + kPoints;
-    const std::ptrdiff_t whole = (filters + pellucid::kLanes - 1) / pellucid::kLanes * pellucid::kLanes;
-    return kZeros + std::max(kPoints * filters + kPointsOfTile * channels, kZeros + 2 * kPoints * (kAtOnce + whole));
-}
+using pellucid::kPoints;
+constexpr int kPointsOfTile = kPoints * kPoints;
 
 // A convolution by Winograd's way: its tiles, the borders that the last of them reaches into, and its memory.
 void check_tiles(const pellucid::Step& step, const pellucid::Slot& in, const pellucid::Slot& out, std::ptrdiff_t arena,
@@ -123,15 +118,13 @@ void check_tiles(const pellucid::Step& step, const pellucid::Slot& in, const pel
     require(step.groups == 1, "tiles of a convolution in groups");
     const std::ptrdiff_t pairs = static_cast<std::ptrdiff_t>(in.channels) * out.channels;
     require(countable(pairs * kPointsOfTile), "a layer has more weights than the kernels can count");
-    const std::ptrdiff_t down = (out.height + side - 1) / side, across = (out.width + side - 1) / side;
+    const std::ptrdiff_t across = (out.width + side - 1) / side;
     const std::ptrdiff_t last = side * (across - 1) - step.columns.before + kPoints - 1;
     require(in.border >= step.columns.before && last < std::ptrdiff_t{in.width} + in.border &&
                 side * across <= std::ptrdiff_t{out.width} + out.border,
             "a border is narrower than the tiles");
-    const std::ptrdiff_t vectors = (out.channels + pellucid::kLanes - 1) / pellucid::kLanes;
-    const std::ptrdiff_t lanes = out.channels * down * across * side * side + in.channels * kPointsOfTile * vectors;
-    require(fits(step.scratch, lanes, arena), "a step's notes lie outside the arena");
-    require(winograd_scratch(in.channels, out.channels) <= scratch, "a thread has too little scratch");
+    require(fits(step.scratch, pellucid::winograd_notes(side, in, out), arena), "a step's notes lie outside the arena");
+    require(pellucid::winograd_scratch(in.channels, out.channels) <= scratch, "a thread has too little scratch");
 }
 
 // The kernels trust a program; what reaches them is looked through here.

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "program.hpp"
+#include "winograd_sizes.hpp"
 
 #if defined(_OPENMP)
 #include <omp.h>
@@ -258,7 +259,7 @@ void sum_up(const Program& program, const Workspace& space, Batch& batch, int bl
 }
 
 void run(const Program& program, const Workspace& space, Batch& batch) {
-    const int blocks = (batch.count + kLanes - 1) / kLanes;
+    const int blocks = vectors_of(batch.count);
     const int threads = batch.threads;
     const int alone = blocks / threads * threads;  // blocks that one thread runs by itself; the rest are split
 #if defined(_OPENMP)
@@ -289,9 +290,7 @@ void run(const Program& program, const Workspace& space, Batch& batch) {
             for (int number = 0; number < blocks; ++number) block(number, space.arenas[0], {0, 1});
         }
         if (batch.gradients) {
-#if defined(_OPENMP)
-#pragma omp barrier
-#endif
+            wait_for_others({here, team});
             finish_gradients(program, space, batch, blocks, {here, team});
             if (batch.update) update(program, space, batch, blocks, {here, team});
         }

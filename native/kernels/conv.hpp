@@ -289,7 +289,7 @@ inline void conv_weight_gradient(const Program& program, const Step& step, const
 inline void linear_weight_gradient(const Program& program, const Step& step, const lanes* arena, float* gradients,
                                    Part part) {
     const Slot &in = program.slots[step.input], &out = program.slots[step.output];
-    const int vectors = (in.channels + kLanes - 1) / kLanes;
+    const int vectors = vectors_of(in.channels);
     const lanes* x = arena + in.value;
     float* dweight = gradients + step.weight;
     for (const int vector : part.of(vectors)) {

@@ -24,13 +24,13 @@ struct Pixels {
         pixel = here.pixel;
         row = static_cast<std::ptrdiff_t>(slot.pitch()) * pixel;
         first = reinterpret_cast<float*>(memory.arena + here.value) + slot.border * pixel;
-        vectors = (slot.channels + kLanes - 1) / kLanes;
+        vectors = vectors_of(slot.channels);
         height = slot.height;
         width = slot.width;
     }
 
     // Of a row of whole vectors.
-    lanes* vectors_of(int u) const { return reinterpret_cast<lanes*>(first + u * row); }
+    lanes* row_at(int u) const { return reinterpret_cast<lanes*>(first + u * row); }
 };
 
 // [vector of filters][bias, then c, j, k] vectors.
@@ -151,7 +151,7 @@ inline void few_convolve(const Program& program, const ChannelMemory& memory, co
                 // The last tile begins earlier rather than being smaller, and computes some pixels again.
                 const int first = at_most(m, out.width - pixels);
                 tile(row, in.first + (step.columns.stride * first - step.columns.before) * in.pixel,
-                     packed + v * row.filters, out.vectors_of(l) + first * out.vectors + v);
+                     packed + v * row.filters, out.row_at(l) + first * out.vectors + v);
             }
         }
     }
@@ -179,8 +179,8 @@ inline void few_pool(const Program& program, const ChannelMemory& memory, const 
     const std::ptrdiff_t row = in.row / kLanes, column = in.vectors;
     for (const int l : part.of(out.height)) {
         const Inside rows = inside(step.rows, in.height, l);
-        const lanes* x = in.vectors_of(0) + (step.rows.stride * l - step.rows.before) * row;
-        lanes* y = out.vectors_of(l);
+        const lanes* x = in.row_at(0) + (step.rows.stride * l - step.rows.before) * row;
+        lanes* y = out.row_at(l);
         for (int m = 0; m < out.width; ++m) {
             const Inside columns = inside(step.columns, in.width, m);
             const lanes* window = x + (step.columns.stride * m - step.columns.before) * column;
@@ -199,8 +199,8 @@ inline void few_pool(const Program& program, const ChannelMemory& memory, const 
 inline void few_copy(const Program& program, const ChannelMemory& memory, const Step& step, Part part) {
     const Pixels in(program, memory, step.input), out(program, memory, step.output);
     for (const int u : part.of(out.height)) {
-        const lanes* x = in.vectors_of(u);
-        lanes* y = out.vectors_of(u);
+        const lanes* x = in.row_at(u);
+        lanes* y = out.row_at(u);
         for (int i = 0; i < out.width * out.vectors; ++i) y[i] = x[i];
     }
 }
@@ -221,7 +221,7 @@ inline void few_flatten(const Program& program, const ChannelMemory& memory, con
 inline void few_activate(const Program& program, const ChannelMemory& memory, const Step& step, Part part) {
     const Pixels out(program, memory, step.output);
     for (const int u : part.of(out.height)) {
-        activate(step.activation, step.alpha, out.vectors_of(u), out.width * out.vectors);
+        activate(step.activation, step.alpha, out.row_at(u), out.width * out.vectors);
     }
 }
 

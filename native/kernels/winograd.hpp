@@ -17,7 +17,6 @@ inline constexpr int kWinogradFilters = 4;
 #else
 inline constexpr int kWinogradFilters = 2;
 #endif
-inline constexpr int kTilesAtOnce = 32;  // whose inputs the weight gradient keeps transformed
 
 // How `count` filters are cut into register tiles of nearly even size.
 struct Cut {
@@ -30,8 +29,7 @@ struct Cut {
     int size(int tile) const { return at_most(by, count - tile * by); }
 };
 
-// Where a thread keeps what it needs for one tile, in its own scratch: see `scratch_lanes` in
-// pellucid/engine/program.py.
+// A convolution cut into tiles of M×M outputs, numbered row by row, and where their inputs and their δ lie.
 template <int M>
 struct Tiling {
     static constexpr int kKernel = kPoints + 1 - M;
@@ -58,8 +56,6 @@ struct Tiling {
         return arena + step.scratch + (static_cast<std::ptrdiff_t>(f) * down() * across() + tile) * M * M;
     }
 };
-
-inline constexpr int kZeros = 4 * kTilesAtOnce + kPoints;
 
 template <int M>
 Tiling<M> tiling(const Program& program, const Step& step, lanes* arena, const lanes* scratch) {
@@ -116,7 +112,7 @@ template <int K>
 void pack_winograd(const Program& program, const Step& step, const float* params, float* packed, Part part) {
     const Filters w(program, step);
     const Cut filters(w.out), channels(w.in);
-    const int vectors = (w.out + kLanes - 1) / kLanes;
+    const int vectors = vectors_of(w.out);
     float* forward = packed + step.packed;
     float* back = forward + static_cast<std::ptrdiff_t>(w.in) * w.out * kPoints * kPoints;
     for (const int item : part.of(w.in * vectors)) {
@@ -251,7 +247,8 @@ void winograd_dx(const Program& program, const Step& step, lanes* arena, lanes* 
     if (mine.from == mine.to) return;
     const int c_from = mine.from * channels.by, c_to = at_most(mine.to * channels.by, in.channels);
     lanes *v = scratch + kZeros, *back = v + out.channels * kPoints;
-    const float* weights = packed + step.packed + static_cast<std::ptrdiff_t>(in.channels) * out.channels * 36;
+    const float* weights =
+        packed + step.packed + static_cast<std::ptrdiff_t>(in.channels) * out.channels * kPoints * kPoints;
     for (int c = c_from; c < c_to; ++c) {
         for (int u = 0; u < in.height; ++u) {
             clear(arena + in.delta + c * in.plane() + u * in.pitch() + in.border, in.width);

@@ -10,9 +10,7 @@
 // Source: Winograd 1980; Lavin & Gray 2016, §4 (F(4, 3) there).
 #pragma once
 
-#include "lanes.hpp"
-
-inline constexpr int kPoints = 6;
+#include "winograd_sizes.hpp"
 
 // Bᵀx: six inputs, `step` apart, become six values.
 inline void transform_input(const lanes* x, std::ptrdiff_t step, lanes* t) {

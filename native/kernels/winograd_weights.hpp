@@ -9,6 +9,7 @@
 
 #if defined(__AVX512F__)
 inline constexpr int kWeightsChannels = 2, kWeightsFilters = 2, kWeightsFiltersOfOne = 3;
+static_assert(kWeightsChannels <= kWeightsInputs);
 #else
 inline constexpr int kWeightsChannels = 1, kWeightsFilters = 2, kWeightsFiltersOfOne = 2;
 #endif
@@ -119,7 +120,7 @@ void weights_row(int filters, const lanes* delta, std::ptrdiff_t filter, int cou
 template <int M>
 void winograd_products_gradient(const Program& program, const Step& step, lanes* arena, lanes* scratch, Part part) {
     const Tiling<M> tiles = tiling<M>(program, step, arena, scratch);
-    const int all = tiles.down() * tiles.across(), vectors = (tiles.out.channels + kLanes - 1) / kLanes;
+    const int all = tiles.down() * tiles.across(), vectors = vectors_of(tiles.out.channels);
     constexpr std::ptrdiff_t kInputs = kTilesAtOnce * kPoints;
     lanes *row = scratch + kZeros, *x = row + kZeros;
     const Sums sums{x + kWeightsChannels * kInputs, vectors * kLanes};
@@ -164,7 +165,7 @@ void winograd_weight_gradient(const Program& program, const Step& step, lanes* a
                               float* gradients, Part part) {
     constexpr int kKernel = Tiling<M>::kKernel;
     const Filters w(program, step);
-    const int vectors = (w.out + kLanes - 1) / kLanes;
+    const int vectors = vectors_of(w.out);
     for (const int item : part.of(w.in * vectors)) {
         const int c = item / vectors, vector = item % vectors, f0 = vector * kLanes;
         const lanes* totals =

@@ -101,7 +101,7 @@ class Scratch {
     }
 
   private:
-    static constexpr std::size_t kZeroBytes = kWinogradZeros * sizeof(lanes);
+    static constexpr std::size_t kZeroBytes = kZeros * sizeof(lanes);
 
     std::size_t size_;
     float* memory_;

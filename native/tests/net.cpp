@@ -8,7 +8,6 @@ namespace pellucid {
 namespace {
 
 constexpr int kTilePixels = 4;  // TILE_PIXELS of pellucid/engine/program.py
-constexpr int kPoints = 6;      // POINTS of pellucid/engine/winograd.py
 
 std::ptrdiff_t lanes_of(const Slot& slot) { return slot.channels * slot.plane(); }
 
@@ -23,8 +22,6 @@ void widen(const Step& step, Slot& in, Slot& out) {
     if (step.needs_dx && !step.tile && !pixel_by_pixel) out.border = std::max(out.border, kTilePixels - 1);
 }
 
-int vectors_of(int filters) { return (filters + kLanes - 1) / kLanes; }
-
 int tile_side(const Step& step, const Slot& out) {
     const int kernel = step.rows.kernel, side = kPoints + 1 - kernel;
     bool fits = step.groups == 1 && (kernel == 3 || kernel == 5) && std::min(out.height, out.width) >= side;
@@ -32,12 +29,6 @@ int tile_side(const Step& step, const Slot& out) {
         fits = fits && axis.kernel == kernel && axis.stride == 1 && axis.dilation == 1;
     }
     return fits ? side : 0;
-}
-
-// δ tile by tile, and Σ V ⊙ X.
-std::ptrdiff_t winograd_lanes(int side, const Slot& in, const Slot& out) {
-    const std::ptrdiff_t tiles = std::ptrdiff_t{(out.height + side - 1) / side} * ((out.width + side - 1) / side);
-    return out.channels * tiles * side * side + in.channels * kPoints * kPoints * vectors_of(out.channels);
 }
 
 void fill(std::vector<float>& numbers, std::ptrdiff_t count, auto&& draw) {
@@ -50,12 +41,6 @@ std::ptrdiff_t pixels(const Slot& slot) {
 }
 
 }  // namespace
-
-std::ptrdiff_t winograd_scratch(int channels, int filters) {
-    const int back = kPoints * filters + kPoints * kPoints * channels;
-    const std::ptrdiff_t weights = kWinogradZeros + 2 * kPoints * (32 + kLanes * vectors_of(filters));
-    return kWinogradZeros + std::max<std::ptrdiff_t>(back, weights);
-}
 
 Step& Net::add(Op op, int channels, int height, int width, const Window& window) {
     const int input = static_cast<int>(slots.size()) - 1;
@@ -203,7 +188,7 @@ Layout Net::layout(std::ptrdiff_t gap) const {
             found.packed += step.needs_dx ? 2 * weights : weights;
         }
         if (step.side()) {
-            step.scratch = place(winograd_lanes(step.side(), in, out));
+            step.scratch = place(winograd_notes(step.side(), in, out));
             found.scratch = std::max(found.scratch, winograd_scratch(in.channels, out.channels));
         }
     }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "runner.hpp"
+#include "winograd_sizes.hpp"
 
 namespace pellucid {
 
@@ -31,10 +32,6 @@ struct Layout {
 
 // Which passes of 3×3 and 5×5 convolutions go by Winograd's way, where their stride, dilation and groups let them.
 enum class Tiled { kNone, kWeightGradient, kMaps, kAll };
-
-// The lanes that a thread needs besides for a convolution by Winograd's way, and how many of them must be zero.
-std::ptrdiff_t winograd_scratch(int channels, int filters);
-inline constexpr std::ptrdiff_t kWinogradZeros = 4 * 32 + 6;
 
 // A chain of steps, planned as pellucid/engine/program.py plans it.
 class Net {

@@ -77,6 +77,9 @@ def test_what_just_fits_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_system_that_does_not_tell_its_memory_is_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "memory", lambda: None)
     room.require_room(10**30, "a batch", "")
+    monkeypatch.setattr(machine, "memory", lambda: 10**30 - 1)
+    with pytest.raises(TooLargeError, match="a batch would take"):
+        room.require_room(10**30, "a batch", "")
 
 
 def test_a_block_of_16_that_does_not_fit() -> None:

@@ -8,7 +8,7 @@ from pellucid.layers.base import Window
 
 #: values along one axis under a tile: F(m, r) takes m outputs from m + r − 1 = 6 inputs
 POINTS = 6
-#: as in kernels/winograd.hpp
+#: these are the numbers of native/winograd_sizes.hpp, for which the compiled part looks when it takes a program
 _TILES_AT_ONCE = 32
 #: channels of one register tile of the weight gradient
 _WEIGHTS_CHANNELS = 2
