@@ -41,6 +41,7 @@ struct Step {
     const float* scale;           // average pooling: 1/divisor of every output pixel
     bool column_major;            // flatten: each map column by column
     bool needs_dx;                // false where nothing before it learns
+    bool adds;                    // dx is added to what another step has put into its input's δ
     std::ptrdiff_t scratch;  // in the arena: max pooling's winners, response norm's s, Winograd's tiles of δ and sums
     std::ptrdiff_t packed;   // convolution: where its packed weights begin, forward; those for dx follow
     int tile;                // convolution: forward and dx by F(tile×tile, kernel×kernel); 0: the direct way

@@ -62,6 +62,7 @@ Runner::Plan plan(const nb::dict& d) {
     step.alpha = nb::cast<float>(d["alpha"]);
     step.column_major = nb::cast<bool>(d["column_major"]);
     step.needs_dx = nb::cast<bool>(d["needs_dx"]);
+    step.adds = nb::cast<bool>(d["adds"]);
     step.scratch = nb::cast<std::ptrdiff_t>(d["scratch"]);
     step.packed = nb::cast<std::ptrdiff_t>(d["packed"]);
     step.tile = nb::cast<int>(d["tile"]);

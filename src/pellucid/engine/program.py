@@ -78,6 +78,7 @@ class Step:
     alpha: float = 0.0
     column_major: bool = False
     needs_dx: bool = True
+    adds: bool = False
     scratch: int = 0
     packed: int = 0
     tile: int = 0
