@@ -30,6 +30,8 @@ bool has_way(const Step& step) {
         case Op::kLPPool:
         case Op::kSoftmax:
         case Op::kResponseNorm:
+        case Op::kBatchNorm:
+        case Op::kAdd:
             return false;
     }
     return false;

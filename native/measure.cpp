@@ -35,19 +35,21 @@ double multiply_add_peak(const Engine& engine, double seconds, int threads) {
 double Runner::time_step(int step, Pass pass, const float* params, int repetitions, int threads) {
     const std::lock_guard<std::mutex> turn(one_at_a_time_);
     const std::size_t needed = static_cast<std::size_t>(threads);
-    if (step < 0 || step >= program_.step_count || program_.steps[step].op != Op::kConv) {
+    if (step < 0 || step >= training_.program.step_count || training_.program.steps[step].op != Op::kConv) {
         throw std::invalid_argument("only a convolution can be timed by itself");
     }
-    if (pass == Pass::kDx && !program_.steps[step].needs_dx) {
+    if (pass == Pass::kDx && !training_.program.steps[step].needs_dx) {
         throw std::invalid_argument("the step has no dx");
     }
     if (arenas_.pointers.size() < needed ||
-        gradients_.size() < needed * static_cast<std::size_t>(program_.parameters)) {
+        gradients_.size() < needed * static_cast<std::size_t>(training_.program.parameters)) {
         throw std::invalid_argument("run a batch with gradients first, of at least one block of 16 samples a thread");
     }
     int came = 0;
-    const double seconds = seconds_of(
-        [&] { came = engine_->repeat(program_, space(), program_.steps[step], pass, params, repetitions, threads); });
+    const double seconds = seconds_of([&] {
+        came = engine_->repeat(training_.program, space(), training_.program.steps[step], pass, params, repetitions,
+                               threads);
+    });
     if (came != threads) throw std::runtime_error("there were fewer threads than asked for");
     return seconds;
 }

@@ -9,16 +9,30 @@
 namespace pellucid {
 
 // What a step computes; the names are those of the layers. A linear layer is a convolution of 1×1 maps.
-enum class Op : int { kConv, kMaxPool, kAvgPool, kActivation, kFlatten, kDropout, kLPPool, kSoftmax, kResponseNorm };
+enum class Op : int {
+    kConv,
+    kMaxPool,
+    kAvgPool,
+    kActivation,
+    kFlatten,
+    kDropout,
+    kLPPool,
+    kSoftmax,
+    kResponseNorm,
+    kBatchNorm,
+    kAdd
+};
 
 enum class Activation : int { kNone, kReLU, kLeakyReLU, kELU, kSigmoid, kTanh };
 
 enum class Loss : int { kCrossEntropy, kLogLoss, kSquaredError };
 
 // A value of the network for one block of 16 samples: [channels][height][width + 2·border] lanes, the border zero.
+// Several may lie in one another: the parts of a concatenation, the δ of a sum and of what is summed.
 struct Slot {
     int channels, height, width, border;
-    std::ptrdiff_t value, delta;  // where value and ∂J/∂value begin in a block's arena, in lanes
+    std::ptrdiff_t value, delta;  // where value and ∂J/∂value begin in a block's arena, in lanes; −1: there is none
+    bool reused = false;          // their places hold other numbers in between: who writes first clears the border
 
     int pitch() const { return width + 2 * border; }
     std::ptrdiff_t plane() const { return static_cast<std::ptrdiff_t>(height) * pitch(); }
@@ -28,6 +42,9 @@ struct Slot {
 struct Axis {
     int kernel, stride, dilation, before;
 };
+
+// What becomes of the δ of a step's second input.
+enum class Addend : int { kNone, kSame, kWrite, kAdd };  // kSame: it lies where the output's δ lies
 
 struct Step {
     Op op;
@@ -53,6 +70,13 @@ struct Step {
     float k, share;
     double beta;
 
+    int addend = -1;       // sum, batch norm: the slot that is added to the output before the activation; −1: none
+    Addend addend_back;    // and its way back
+    bool per_pixel;        // batch norm: a statistic for every pixel of a map, not one for the map
+    std::ptrdiff_t norm;   // where its statistics begin among those of all steps
+    std::ptrdiff_t state;  // where its running mean begins; running variance and number of batches follow
+    double eps, momentum;  // a negative momentum: the mean over all batches
+
     int side() const { return tile > weights_tile ? tile : weights_tile; }  // of its tiles, whatever they are for
 };
 
@@ -66,6 +90,9 @@ struct Program {
     std::ptrdiff_t parameters;  // floats
     std::ptrdiff_t packed;      // floats of all packed weights
     std::ptrdiff_t scratch;     // lanes that one thread needs besides
+    std::ptrdiff_t norms = 0;   // statistics of all batch norms: training goes from one to the next with all blocks
+    std::ptrdiff_t state = 0;   // floats that the layers remember between batches
+    bool wide = false;          // many parameters: one set of gradients, and every block is shared by all threads
 };
 
 // One batch, and where its results go. Samples are gathered by `rows` from images and targets of the whole data set.
@@ -84,6 +111,7 @@ struct Batch {
     int threads;
     std::uint64_t seed, step;  // of the network: what dropout draws
     bool training;             // dropout drops
+    float* state;              // running statistics; training moves them on
     Update* update;            // done once the gradients are complete; null for none
     bool activated = false;    // outputs after the loss's activation: predictions
 };
@@ -91,14 +119,26 @@ struct Batch {
 // What a convolution computes in one go.
 enum class Pass : int { kForward, kDx, kDweight };
 
+// What one block knows about the values of a statistic: their mean and Σ(x − mean)²; on the way back Σδ and Σδ·x̂.
+struct Moments {
+    double first, second;
+};
+
+// A statistic of the whole batch, with 1/√(variance + ε), Σδ/m and Σδ·x̂/m.
+struct Norm {
+    float mean, inverse, delta, product;
+};
+
 // Buffers that one network keeps from batch to batch.
 struct Workspace {
-    void* const* arenas;   // lanes, one arena a thread
+    void* const* arenas;   // lanes, one arena a thread; in training with batch norm, one a block
     void* const* scratch;  // lanes, one a thread; the first of them stay zero
     float* packed;
-    float* gradients;  // one set a block
+    float* gradients;  // one set a block, or one for all
     double* losses;    // one a block
     ChunkSums* chunks;
+    Moments* moments;  // one set of all statistics a block
+    Norm* norms;
 };
 
 // Where a value lies if one sample's channels are the lanes: [height][width + 2·border][pixel] floats.

@@ -1,5 +1,6 @@
 #include "runner.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -9,19 +10,35 @@ namespace pellucid {
 
 void Runner::Free::operator()(void* memory) const { std::free(memory); }
 
-Runner::Runner(std::vector<Slot> slots, std::vector<Plan> plans, int input, int output, Loss loss, std::ptrdiff_t arena,
-               std::ptrdiff_t parameters, std::ptrdiff_t packed, std::ptrdiff_t scratch, const Engine* engine)
-    : slots_(std::move(slots)), plans_(std::move(plans)), engine_(engine) {
-    for (Plan& plan : plans_) {
-        plan.step.scale = plan.scale.data();
-        steps_.push_back(plan.step);
-    }
-    program_ = {slots_.data(), steps_.data(), static_cast<int>(steps_.size()), input, output, loss, arena, parameters,
-                packed,        scratch};
-    few_.emplace(program_);
+Runner::Runner(Layout training, Layout prediction, std::vector<Plan> plans, const Program& sizes, const Engine* engine)
+    : plans_(std::move(plans)), engine_(engine) {
+    plan(training_, std::move(training), sizes, true);
+    plan(prediction_, std::move(prediction), sizes, false);
+    few_.emplace(prediction_.program);
 }
 
-void Runner::Areas::grow(std::size_t count, std::ptrdiff_t lanes_each) {
+void Runner::plan(Planned& planned, Layout layout, const Program& sizes, bool learns) {
+    planned.layout = std::move(layout);
+    for (std::size_t i = 0; i < plans_.size(); ++i) {
+        Step step = plans_[i].step;
+        step.scale = plans_[i].scale.data();
+        step.scratch = planned.layout.scratch[i];
+        step.needs_dx &= learns;  // weights are not packed for a way that nothing goes
+        planned.steps.push_back(step);
+    }
+    planned.program = sizes;
+    planned.program.slots = planned.layout.slots.data();
+    planned.program.steps = planned.steps.data();
+    planned.program.step_count = static_cast<int>(planned.steps.size());
+    planned.program.arena = planned.layout.arena;
+}
+
+void Runner::Areas::grow(std::size_t count, std::ptrdiff_t lanes_of_each) {
+    if (lanes_of_each > lanes_each) {
+        pointers.clear();
+        memory.clear();
+        lanes_each = lanes_of_each;
+    }
     // Room for both first: were there none for the second after the first had grown, they would no longer agree.
     memory.reserve(count);
     pointers.reserve(count);
@@ -29,29 +46,37 @@ void Runner::Areas::grow(std::size_t count, std::ptrdiff_t lanes_each) {
         const std::size_t bytes = static_cast<std::size_t>(lanes_each) * sizeof(lanes);
         std::unique_ptr<void, Free> piece(std::aligned_alloc(sizeof(lanes), bytes));
         if (!piece) throw std::bad_alloc();
-        std::memset(piece.get(), 0, bytes);  // borders are zero once and for all: nothing ever writes to them
+        std::memset(piece.get(), 0, bytes);  // borders that keep their places are zero once and for all
         memory.push_back(std::move(piece));
         pointers.push_back(memory.back().get());
     }
 }
 
 Workspace Runner::space() {
-    return {arenas_.pointers.data(), scratch_.pointers.data(), packed_.data(),
-            gradients_.data(),       losses_.data(),           chunks_.data()};
+    return {arenas_.pointers.data(), scratch_.pointers.data(), packed_.data(),  gradients_.data(),
+            losses_.data(),          chunks_.data(),           moments_.data(), norms_.data()};
+}
+
+void Runner::make_room(const Program& program, const Batch& batch) {
+    const std::size_t blocks = static_cast<std::size_t>(vectors_of(batch.count));
+    const std::size_t threads = static_cast<std::size_t>(batch.threads);
+    const bool keeps_blocks = program.norms > 0 && batch.training;
+    arenas_.grow(keeps_blocks ? blocks : program.wide ? 1 : std::min(blocks, threads), program.arena);
+    scratch_.grow(threads, program.scratch);
+    packed_.resize(static_cast<std::size_t>(program.packed));
+    losses_.assign(blocks, 0.0);
+    norms_.resize(static_cast<std::size_t>(program.norms));
+    if (keeps_blocks) moments_.resize(blocks * norms_.size());
+    if (batch.gradients) gradients_.resize((program.wide ? 1 : blocks) * static_cast<std::size_t>(program.parameters));
+    if (batch.update) chunks_.resize(static_cast<std::size_t>((program.parameters + kChunk - 1) / kChunk));
 }
 
 void Runner::run(Batch& batch) {
     const std::lock_guard<std::mutex> turn(one_at_a_time_);
     if (few_->take(batch)) return few_->run(*engine_, batch);
-    const std::size_t blocks = static_cast<std::size_t>(vectors_of(batch.count));
-    const std::size_t threads = static_cast<std::size_t>(batch.threads);
-    arenas_.grow(blocks < threads ? 1 : threads, program_.arena);
-    scratch_.grow(threads, program_.scratch);
-    packed_.resize(static_cast<std::size_t>(program_.packed));
-    losses_.assign(blocks, 0.0);
-    if (batch.gradients) gradients_.resize(blocks * static_cast<std::size_t>(program_.parameters));
-    if (batch.update) chunks_.resize(static_cast<std::size_t>((program_.parameters + kChunk - 1) / kChunk));
-    engine_->run(program_, space(), batch);
+    const Program& program = batch.training || batch.gradients ? training_.program : prediction_.program;
+    make_room(program, batch);
+    engine_->run(program, space(), batch);
 }
 
 }  // namespace pellucid

@@ -19,8 +19,15 @@ class Runner {
         std::vector<float> scale;
     };
 
-    Runner(std::vector<Slot> slots, std::vector<Plan> plans, int input, int output, Loss loss, std::ptrdiff_t arena,
-           std::ptrdiff_t parameters, std::ptrdiff_t packed, std::ptrdiff_t scratch, const Engine* engine);
+    // Where everything lies in a block's arena: what training must keep, prediction lets go of.
+    struct Layout {
+        std::vector<Slot> slots;
+        std::vector<std::ptrdiff_t> scratch;  // of every step
+        std::ptrdiff_t arena;
+    };
+
+    // `sizes` is a program without slots, steps and arena.
+    Runner(Layout training, Layout prediction, std::vector<Plan> plans, const Program& sizes, const Engine* engine);
 
     void run(Batch& batch);
 
@@ -28,7 +35,7 @@ class Runner {
     // in its arena. Throws std::invalid_argument where there is none.
     double time_step(int step, Pass pass, const float* params, int repetitions, int threads);
 
-    const Program& program() const { return program_; }
+    const Program& program() const { return training_.program; }
     const char* engine() const { return engine_->name; }
 
   private:
@@ -40,22 +47,31 @@ class Runner {
     struct Areas {
         std::vector<std::unique_ptr<void, Free>> memory;
         std::vector<void*> pointers;
+        std::ptrdiff_t lanes_each = 0;
 
-        void grow(std::size_t count, std::ptrdiff_t lanes_each);
+        void grow(std::size_t count, std::ptrdiff_t lanes_of_each);
     };
 
+    struct Planned {
+        Layout layout;
+        std::vector<Step> steps;
+        Program program;
+    };
+
+    void plan(Planned& planned, Layout layout, const Program& sizes, bool learns);
+    void make_room(const Program& program, const Batch& batch);
     Workspace space();
 
-    std::vector<Slot> slots_;
     std::vector<Plan> plans_;
-    std::vector<Step> steps_;
-    Program program_;
+    Planned training_, prediction_;
     const Engine* engine_;
     std::mutex one_at_a_time_;
     Areas arenas_, scratch_;  // scratch for every thread; with fewer blocks than threads, all share the first arena
     std::vector<float> packed_, gradients_;
     std::vector<double> losses_;
     std::vector<ChunkSums> chunks_;
+    std::vector<Moments> moments_;
+    std::vector<Norm> norms_;
     std::optional<FewSamples> few_;
 };
 

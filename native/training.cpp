@@ -23,7 +23,8 @@ Training::Outcome Training::step(Runner& runner, const std::int64_t* rows, std::
     require(
         sizes_.parameters == static_cast<std::size_t>(program.parameters) &&
             sizes_.sample == static_cast<std::size_t>(in.channels) * static_cast<std::size_t>(in.height * in.width) &&
-            sizes_.classes == static_cast<std::size_t>(out.channels),
+            sizes_.classes == static_cast<std::size_t>(out.channels) &&
+            sizes_.state == static_cast<std::size_t>(program.state),
         "the runner is that of another network");
     require(threads >= 1 && count >= 1 && step >= 1, "threads, count and step must be at least 1");
     require(place <= sizes_.room && count <= sizes_.room - place, "the outputs have no room for the batch");

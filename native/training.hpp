@@ -14,6 +14,7 @@ class Training {
   public:
     struct Sizes {
         std::size_t samples, sample, classes, parameters, room;  // room: rows of outputs
+        std::size_t state = 0;
     };
     struct Outcome {
         double loss;

@@ -63,7 +63,6 @@ Runner::Plan plan(const nb::dict& d) {
     step.column_major = nb::cast<bool>(d["column_major"]);
     step.needs_dx = nb::cast<bool>(d["needs_dx"]);
     step.adds = nb::cast<bool>(d["adds"]);
-    step.scratch = nb::cast<std::ptrdiff_t>(d["scratch"]);
     step.packed = nb::cast<std::ptrdiff_t>(d["packed"]);
     step.tile = nb::cast<int>(d["tile"]);
     step.weights_tile = nb::cast<int>(d["weights_tile"]);
@@ -73,6 +72,13 @@ Runner::Plan plan(const nb::dict& d) {
     step.k = nb::cast<float>(d["k"]);
     step.share = nb::cast<float>(d["share"]);
     step.beta = nb::cast<double>(d["beta"]);
+    step.addend = nb::cast<int>(d["addend"]);
+    step.addend_back = static_cast<pellucid::Addend>(nb::cast<int>(d["addend_back"]));
+    step.per_pixel = nb::cast<bool>(d["per_pixel"]);
+    step.norm = nb::cast<std::ptrdiff_t>(d["norm"]);
+    step.state = nb::cast<std::ptrdiff_t>(d["state"]);
+    step.eps = nb::cast<double>(d["eps"]);
+    step.momentum = nb::cast<double>(d["momentum"]);
     plan.scale = nb::cast<std::vector<float>>(d["scale"]);
     return plan;
 }
@@ -86,10 +92,10 @@ std::vector<pellucid::Slot> slots(const nb::list& rows) {
     std::vector<pellucid::Slot> found;
     for (const nb::handle row : rows) {
         const auto v = nb::cast<std::vector<std::ptrdiff_t>>(row);
-        require(v.size() == 6, "a slot is (channels, height, width, border, value, delta)");
+        require(v.size() == 7, "a slot is (channels, height, width, border, value, delta, reused)");
         for (std::size_t i = 0; i < 4; ++i) require(countable(v[i]), "a slot's size is out of range");
         found.push_back({static_cast<int>(v[0]), static_cast<int>(v[1]), static_cast<int>(v[2]), static_cast<int>(v[3]),
-                         v[4], v[5]});
+                         v[4], v[5], v[6] != 0});
     }
     return found;
 }
@@ -107,7 +113,7 @@ constexpr int kPointsOfTile = kPoints * kPoints;
 
 // A convolution by Winograd's way: its tiles, the borders that the last of them reaches into, and its memory.
 void check_tiles(const pellucid::Step& step, const pellucid::Slot& in, const pellucid::Slot& out, std::ptrdiff_t arena,
-                 std::ptrdiff_t scratch) {
+                 std::ptrdiff_t scratch, bool learns) {
     const int side = step.side();
     require(step.tile == 0 || step.weights_tile == 0 || step.tile == step.weights_tile, "tiles of two sizes");
     if (side == 0) return;
@@ -124,89 +130,160 @@ void check_tiles(const pellucid::Step& step, const pellucid::Slot& in, const pel
     require(in.border >= step.columns.before && last < std::ptrdiff_t{in.width} + in.border &&
                 side * across <= std::ptrdiff_t{out.width} + out.border,
             "a border is narrower than the tiles");
-    require(fits(step.scratch, pellucid::winograd_notes(side, in, out), arena), "a step's notes lie outside the arena");
+    require(!learns || fits(step.scratch, pellucid::winograd_notes(side, in, out), arena),
+            "a step's notes lie outside the arena");
     require(pellucid::winograd_scratch(in.channels, out.channels) <= scratch, "a thread has too little scratch");
 }
 
-// The kernels trust a program; what reaches them is looked through here.
-void check_program(const std::vector<pellucid::Slot>& all, const std::vector<Runner::Plan>& plans, int input,
-                   int output, int loss, std::ptrdiff_t arena, std::ptrdiff_t parameters, std::ptrdiff_t packed,
-                   std::ptrdiff_t scratch) {
-    const int count = static_cast<int>(all.size());
-    const auto known = [count](int slot) { return slot >= 0 && slot < count; };
-    for (const std::ptrdiff_t total : {arena, parameters, packed, scratch}) {
-        require(total >= 0 && total <= kMostInAll, "a network's size is out of range");
-    }
-    require(known(input) && known(output) && loss >= 0 && loss <= 2, "input, output or loss is out of range");
-    for (const pellucid::Slot& slot : all) {
+bool same_place(const pellucid::Slot& a, const pellucid::Slot& b) {
+    return same_shape(a, b) && a.border == b.border && a.delta == b.delta;
+}
+
+void check_slots(const Runner::Layout& layout) {
+    require(layout.arena >= 0 && layout.arena <= kMostInAll, "a network's size is out of range");
+    for (const pellucid::Slot& slot : layout.slots) {
         require(slot.channels >= 1 && slot.height >= 1 && slot.width >= 1 && slot.border >= 0, "a slot has no size");
         const std::ptrdiff_t pitch = slot.width + std::ptrdiff_t{2} * slot.border;
         require(countable(slot.height * pitch) && countable(slot.channels * (slot.height * pitch)),
                 "a slot is larger than the kernels can count");
         const std::ptrdiff_t size = slot.channels * slot.plane();
-        require(fits(slot.value, size, arena) && fits(slot.delta, size, arena), "a slot lies outside the arena");
-    }
-    for (const Runner::Plan& plan : plans) {
-        const pellucid::Step& step = plan.step;
-        const int op = static_cast<int>(step.op), activation = static_cast<int>(step.activation);
-        require(known(step.input) && known(step.output), "a step's slot is out of range");
-        require(op >= 0 && op <= 8 && activation >= 0 && activation <= 5, "a step of unknown kind");
-        const pellucid::Slot &in = all[static_cast<std::size_t>(step.input)],
-                             &out = all[static_cast<std::size_t>(step.output)];
-        const std::ptrdiff_t pixels = static_cast<std::ptrdiff_t>(out.height) * out.width;
-        for (const pellucid::Axis& axis : {step.rows, step.columns}) {
-            require(axis.kernel >= 1 && axis.stride >= 1 && axis.dilation >= 1, "a window has no size");
-            require(
-                countable(axis.kernel) && countable(axis.stride) && countable(axis.dilation) && countable(axis.before),
-                "a window's numbers are out of range");
-        }
-        if (step.op == pellucid::Op::kConv) {
-            require(step.rows.kernel <= 64 && step.columns.kernel <= 64, "a kernel is too large");
-            require(step.groups >= 1 && in.channels % step.groups == 0 && out.channels % step.groups == 0,
-                    "channels do not divide into groups");
-            const std::ptrdiff_t pairs = static_cast<std::ptrdiff_t>(in.channels / step.groups) * out.channels;
-            require(countable(pairs), "a layer has more weights than the kernels can count");
-            const std::ptrdiff_t weights = pairs * step.rows.kernel * step.columns.kernel;
-            require(countable(weights), "a layer has more weights than the kernels can count");
-            require(fits(step.weight, weights, parameters), "weights lie outside the parameters");
-            require(step.bias < 0 || fits(step.bias, out.channels, parameters), "a bias lies outside the parameters");
-            check_tiles(step, in, out, arena, scratch);
-            const std::ptrdiff_t each = step.tile ? pairs * kPointsOfTile : weights;
-            require(fits(step.packed, step.needs_dx ? 2 * each : each, packed), "packed weights have no room");
-        } else {
-            require(step.side() == 0, "tiles of what is no convolution");
-        }
-        if (step.op == pellucid::Op::kMaxPool || step.op == pellucid::Op::kResponseNorm) {
-            require(fits(step.scratch, out.channels * pixels, arena), "a step's notes lie outside the arena");
-        }
-        if (step.op == pellucid::Op::kAvgPool) {
-            require(static_cast<std::ptrdiff_t>(plan.scale.size()) == pixels, "a pool needs a scale for every pixel");
-        }
-        if (step.op == pellucid::Op::kDropout || step.op == pellucid::Op::kSoftmax ||
-            step.op == pellucid::Op::kResponseNorm) {
-            require(same_shape(in, out), "a step changes the shape that it should keep");
-        }
-        if (step.op == pellucid::Op::kDropout) {
-            require(step.p >= 0.0 && step.p < 1.0 && step.position >= 0, "dropout of no probability or no place");
-        }
-        if (step.op == pellucid::Op::kLPPool) {
-            require(in.channels == out.channels, "a pool changes the number of channels");
-            require(step.p >= 1.0 && step.p < HUGE_VAL, "a norm must be a finite number of at least 1");
-        }
-        if (step.op == pellucid::Op::kResponseNorm) require(step.size >= 1, "a neighbourhood has no channels");
+        require(fits(slot.value, size, layout.arena) && (slot.delta == -1 || fits(slot.delta, size, layout.arena)),
+                "a slot lies outside the arena");
     }
 }
 
-void make(Runner* self, const nb::list& slot_rows, const nb::list& steps, int input, int output, int loss,
-          std::ptrdiff_t arena, std::ptrdiff_t parameters, std::ptrdiff_t packed, std::ptrdiff_t scratch,
-          const std::string& isa) {
+void check_convolution(const pellucid::Step& step, const pellucid::Slot& in, const pellucid::Slot& out,
+                       const pellucid::Program& sizes, std::ptrdiff_t arena, bool learns) {
+    require(step.rows.kernel <= 64 && step.columns.kernel <= 64, "a kernel is too large");
+    require(step.groups >= 1 && in.channels % step.groups == 0 && out.channels % step.groups == 0,
+            "channels do not divide into groups");
+    const std::ptrdiff_t pairs = static_cast<std::ptrdiff_t>(in.channels / step.groups) * out.channels;
+    require(countable(pairs), "a layer has more weights than the kernels can count");
+    const std::ptrdiff_t weights = pairs * step.rows.kernel * step.columns.kernel;
+    require(countable(weights), "a layer has more weights than the kernels can count");
+    require(fits(step.weight, weights, sizes.parameters), "weights lie outside the parameters");
+    require(step.bias < 0 || fits(step.bias, out.channels, sizes.parameters), "a bias lies outside the parameters");
+    check_tiles(step, in, out, arena, sizes.scratch, learns);
+    const std::ptrdiff_t each = step.tile ? pairs * kPointsOfTile : weights;
+    require(fits(step.packed, step.needs_dx ? 2 * each : each, sizes.packed), "packed weights have no room");
+}
+
+void check_norm(const pellucid::Step& step, const pellucid::Slot& in, const pellucid::Program& sizes) {
+    const std::ptrdiff_t count = in.channels * (step.per_pixel ? std::ptrdiff_t{in.height} * in.width : 1);
+    require(fits(step.weight, count, sizes.parameters) && fits(step.bias, count, sizes.parameters),
+            "weights lie outside the parameters");
+    require(fits(step.norm, count, sizes.norms), "statistics have no room");
+    require(fits(step.state, 2 * count + 1, sizes.state), "running statistics lie outside the state");
+    require(step.eps > 0.0 && step.momentum <= 1.0, "a batch norm's settings are out of range");
+}
+
+// What a step adds to its output, and the δ that it and its inputs need.
+void check_ways(const pellucid::Step& step, const std::vector<pellucid::Slot>& all, bool learns) {
+    const auto slot = [&](int number) -> const pellucid::Slot& { return all[static_cast<std::size_t>(number)]; };
+    const pellucid::Slot &in = slot(step.input), &out = slot(step.output);
+    const bool sums = step.op == pellucid::Op::kAdd || step.op == pellucid::Op::kBatchNorm;
+    require(sums || step.addend == -1, "a step adds what it has no way to add");
+    require(step.op != pellucid::Op::kAdd || step.addend >= 0, "a sum has one input");
+    if (step.addend >= 0) require(same_shape(slot(step.addend), out), "a step adds maps of another shape");
+    if (!learns) return;
+    const bool back = step.addend >= 0 && step.addend_back != pellucid::Addend::kNone;
+    require(!(step.weight >= 0 || step.needs_dx || back) || out.delta >= 0, "a step has no place for its δ");
+    require(!step.needs_dx || in.delta >= 0, "a step has no place for its input's δ");
+    require(!back || slot(step.addend).delta >= 0, "a step has no place for its input's δ");
+    require(!back || step.addend_back != pellucid::Addend::kSame || same_place(slot(step.addend), out),
+            "two slots that should share their δ do not");
+}
+
+void check_step(const Runner::Plan& plan, const std::vector<pellucid::Slot>& all, const pellucid::Program& sizes,
+                std::ptrdiff_t arena, bool learns) {
+    using pellucid::Op;
+    const pellucid::Step& step = plan.step;
+    const pellucid::Slot &in = all[static_cast<std::size_t>(step.input)],
+                         &out = all[static_cast<std::size_t>(step.output)];
+    const std::ptrdiff_t pixels = static_cast<std::ptrdiff_t>(out.height) * out.width;
+    for (const pellucid::Axis& axis : {step.rows, step.columns}) {
+        require(axis.kernel >= 1 && axis.stride >= 1 && axis.dilation >= 1, "a window has no size");
+        require(countable(axis.kernel) && countable(axis.stride) && countable(axis.dilation) && countable(axis.before),
+                "a window's numbers are out of range");
+    }
+    require(step.op == Op::kConv || step.side() == 0, "tiles of what is no convolution");
+    if (step.op == Op::kConv) check_convolution(step, in, out, sizes, arena, learns);
+    if (step.op == Op::kBatchNorm) check_norm(step, in, sizes);
+    if (step.op == Op::kMaxPool || step.op == Op::kResponseNorm) {
+        require(fits(step.scratch, out.channels * pixels, arena), "a step's notes lie outside the arena");
+    }
+    if (step.op == Op::kAvgPool) {
+        require(static_cast<std::ptrdiff_t>(plan.scale.size()) == pixels, "a pool needs a scale for every pixel");
+    }
+    for (const Op same : {Op::kDropout, Op::kSoftmax, Op::kResponseNorm, Op::kBatchNorm, Op::kAdd}) {
+        require(step.op != same || same_shape(in, out), "a step changes the shape that it should keep");
+    }
+    if (step.op == Op::kDropout) {
+        require(step.p >= 0.0 && step.p < 1.0 && step.position >= 0, "dropout of no probability or no place");
+    }
+    if (step.op == Op::kLPPool) {
+        require(in.channels == out.channels, "a pool changes the number of channels");
+        require(step.p >= 1.0 && step.p < HUGE_VAL, "a norm must be a finite number of at least 1");
+    }
+    if (step.op == Op::kResponseNorm) require(step.size >= 1, "a neighbourhood has no channels");
+}
+
+// The kernels trust a program; what reaches them is looked through here.
+void check_program(const Runner::Layout& layout, const std::vector<Runner::Plan>& plans, const pellucid::Program& sizes,
+                   bool learns) {
+    const int count = static_cast<int>(layout.slots.size());
+    const auto known = [count](int slot) { return slot >= 0 && slot < count; };
+    for (const std::ptrdiff_t total : {sizes.parameters, sizes.packed, sizes.scratch, sizes.norms, sizes.state}) {
+        require(total >= 0 && total <= kMostInAll, "a network's size is out of range");
+    }
+    const int loss = static_cast<int>(sizes.loss);
+    require(known(sizes.input) && known(sizes.output) && loss >= 0 && loss <= 2,
+            "input, output or loss is out of range");
+    check_slots(layout);
+    require(!learns || layout.slots[static_cast<std::size_t>(sizes.output)].delta >= 0, "the output has no δ");
+    require(layout.scratch.size() == plans.size(), "every step needs a place for its notes");
+    for (std::size_t i = 0; i < plans.size(); ++i) {
+        Runner::Plan plan = plans[i];
+        plan.step.scratch = layout.scratch[i];
+        const pellucid::Step& step = plan.step;
+        const int op = static_cast<int>(step.op), activation = static_cast<int>(step.activation);
+        const int back = static_cast<int>(step.addend_back);
+        require(known(step.input) && known(step.output) && (step.addend == -1 || known(step.addend)),
+                "a step's slot is out of range");
+        require(op >= 0 && op <= 10 && activation >= 0 && activation <= 5 && back >= 0 && back <= 3,
+                "a step of unknown kind");
+        check_step(plan, layout.slots, sizes, layout.arena, learns);
+        check_ways(step, layout.slots, learns);
+    }
+}
+
+Runner::Layout layout(const nb::tuple& given) {
+    require(given.size() == 3, "a layout is (slots, scratch, arena)");
+    return {slots(nb::cast<nb::list>(given[0])), nb::cast<std::vector<std::ptrdiff_t>>(given[1]),
+            nb::cast<std::ptrdiff_t>(given[2])};
+}
+
+void make(Runner* self, const nb::list& steps, const nb::tuple& training, const nb::tuple& prediction, int input,
+          int output, int loss, std::ptrdiff_t parameters, std::ptrdiff_t packed, std::ptrdiff_t scratch,
+          const std::string& isa, std::ptrdiff_t norms, std::ptrdiff_t state, bool wide) {
     const pellucid::Engine& engine = engine_of(isa);
     std::vector<Runner::Plan> plans;
     for (const nb::handle step : steps) plans.push_back(plan(nb::cast<nb::dict>(step)));
-    std::vector<pellucid::Slot> all = slots(slot_rows);
-    check_program(all, plans, input, output, loss, arena, parameters, packed, scratch);
-    new (self) Runner(std::move(all), std::move(plans), input, output, static_cast<pellucid::Loss>(loss), arena,
-                      parameters, packed, scratch, &engine);
+    pellucid::Program sizes{};
+    sizes.input = input;
+    sizes.output = output;
+    sizes.loss = static_cast<pellucid::Loss>(loss);
+    sizes.parameters = parameters;
+    sizes.packed = packed;
+    sizes.scratch = scratch;
+    sizes.norms = norms;
+    sizes.state = state;
+    sizes.wide = wide;
+    Runner::Layout to_train = layout(training), to_predict = layout(prediction);
+    require(to_train.slots.size() == to_predict.slots.size(), "the layouts have different slots");
+    check_program(to_train, plans, sizes, true);
+    check_program(to_predict, plans, sizes, false);
+    new (self) Runner(std::move(to_train), std::move(to_predict), std::move(plans), sizes, &engine);
 }
 
 // NumPy hands out arrays whose numbers straddle the boundaries of their type; C++ must not read them as such.
@@ -222,7 +299,7 @@ double run(Runner& self, const nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu
            const Floats& params, const Output& outputs, int threads, const std::optional<Floats>& mean,
            const std::optional<Floats>& target, const std::optional<Floats>& weight,
            const std::optional<Output>& gradients, std::uint64_t seed, std::uint64_t step, bool training,
-           bool activated) {
+           bool activated, const std::optional<Output>& state) {
     const pellucid::Program& program = self.program();
     const pellucid::Slot &in = program.slots[program.input], &out = program.slots[program.output];
     const std::size_t sample = static_cast<std::size_t>(in.channels) * static_cast<std::size_t>(in.height) *
@@ -240,9 +317,11 @@ double run(Runner& self, const nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu
     require(!gradients || gradients->size() == params.size(), "gradients must be as many as parameters");
     require(!target || target->size() == images.shape(0) * classes, "targets must be (N, classes)");
     require(!target || (weight && weight->size() == count), "weights must be (count,)");
+    require((state ? state->size() : 0) == static_cast<std::size_t>(program.state), "running statistics are missing");
+    require(!gradients || training || program.norms == 0, "batch norm has gradients in training only");
     require(all_aligned(images, rows, params, outputs) && (!mean || all_aligned(*mean)) &&
                 (!target || all_aligned(*target)) && (!weight || all_aligned(*weight)) &&
-                (!gradients || all_aligned(*gradients)),
+                (!gradients || all_aligned(*gradients)) && (!state || all_aligned(*state)),
             "an array is not aligned to its numbers");
     for (std::size_t i = 0; i < count; ++i) {
         require(rows(i) >= 0 && static_cast<std::size_t>(rows(i)) < images.shape(0), "a row number is out of range");
@@ -262,6 +341,7 @@ double run(Runner& self, const nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu
                           seed,
                           step,
                           training,
+                          state ? state->data() : nullptr,
                           nullptr,
                           activated};
     const nb::gil_scoped_release released;
@@ -311,13 +391,13 @@ NB_MODULE(_native, module) {
         "What OpenMP says here and now: the threads it would use, the processors there are, and the most threads "
         "it may use; all 1 without it.");
     nb::class_<Runner>(module, "Runner", "A network's program with the memory it runs in.")
-        .def("__init__", &make, "slots"_a, "steps"_a, "input"_a, "output"_a, "loss"_a, "arena"_a, "parameters"_a,
-             "packed"_a, "scratch"_a, "isa"_a)
+        .def("__init__", &make, "steps"_a, "training"_a, "prediction"_a, "input"_a, "output"_a, "loss"_a,
+             "parameters"_a, "packed"_a, "scratch"_a, "isa"_a, "norms"_a = 0, "state"_a = 0, "wide"_a = false)
         // noconvert: an array of another type is refused; results written to a converted copy would be lost.
         .def("run", &run, "images"_a.noconvert(), "rows"_a.noconvert(), "params"_a.noconvert(), "outputs"_a.noconvert(),
              "threads"_a, "mean"_a.noconvert() = nb::none(), "target"_a.noconvert() = nb::none(),
              "weight"_a.noconvert() = nb::none(), "gradients"_a.noconvert() = nb::none(), "seed"_a = 0, "step"_a = 0,
-             "training"_a = false, "activated"_a = false,
+             "training"_a = false, "activated"_a = false, "state"_a.noconvert() = nb::none(),
              "Run one batch; returns the loss. Fills outputs, and gradients if they are given.")
         .def("time_step", &time_step, "step"_a, "pass_"_a, "params"_a.noconvert(), "repetitions"_a, "threads"_a,
              "Seconds that each thread takes to repeat one pass of a convolution on the block it had last.");

@@ -18,6 +18,9 @@ namespace pellucid {
 namespace {
 
 #include "kernels/activation.hpp"
+#include "kernels/add.hpp"
+#include "kernels/batch_norm.hpp"
+#include "kernels/border.hpp"
 #include "kernels/conv.hpp"
 #include "kernels/denormals.hpp"
 #include "kernels/dropout.hpp"
@@ -61,7 +64,7 @@ void copy_slot(const Program& program, const Step& step, lanes* arena, bool back
         const int c = item / out.height, u = item % out.height;
         lanes* x = arena + (backward ? in.delta : in.value) + c * in.plane() + u * in.pitch() + in.border;
         lanes* y = arena + (backward ? out.delta : out.value) + c * out.plane() + u * out.pitch() + out.border;
-        for (int v = 0; v < out.width; ++v) backward ? x[v] = y[v] : y[v] = x[v];
+        for (int v = 0; v < out.width; ++v) backward ? x[v] = step.adds ? x[v] + y[v] : y[v] : y[v] = x[v];
     }
 }
 
@@ -74,7 +77,10 @@ struct Here {
     int first;  // sample of the block
     lanes* arena;
     lanes* scratch;
+    const Norm* norms;
     Part part;
+
+    int block() const { return first / kLanes; }
 };
 
 void pack(const Program& program, const Step& step, const float* params, float* packed, Part part) {
@@ -96,6 +102,8 @@ void convolve(const Here& h, const Step& step) {
 }
 
 void forward(const Here& h, const Step& step) {
+    const Slot& out = h.program.slots[step.output];
+    clear_border(out, h.arena + out.value, h.part);
     switch (step.op) {
         case Op::kConv:
             return convolve(h, step);
@@ -125,6 +133,11 @@ void forward(const Here& h, const Step& step) {
             break;
         case Op::kResponseNorm:
             response_norm(h.program, step, h.arena, h.part);
+            break;
+        case Op::kBatchNorm:
+            return normalize(h.program, step, h.batch, h.norms, h.arena, h.part);
+        case Op::kAdd:
+            add(h.program, step, h.arena, h.part);
             break;
     }
     if (step.activation == Activation::kNone) return;
@@ -173,16 +186,25 @@ void backward_convolution(const Here& h, const Step& step, float* gradients) {
     if (step.needs_dx) input_gradient(h, step);
 }
 
+// Before anything of it is written.
+void clear_delta_border(const Here& h, const Step& step) {
+    const Slot& in = h.program.slots[step.input];
+    if (step.needs_dx && !step.adds) clear_border(in, h.arena + in.delta, h.part);
+    if (step.addend_back != Addend::kWrite) return;
+    const Slot& addend = h.program.slots[step.addend];
+    clear_border(addend, h.arena + addend.delta, h.part);
+}
+
 void backward(const Here& h, const Step& step, float* gradients) {
+    if (step.weight < 0 && !step.needs_dx && step.addend_back == Addend::kNone) return;
+    clear_delta_border(h, step);
     if (step.activation != Activation::kNone) {
         activate_slot(h.program, step, h.arena, true, h.part);
         wait_for_others(h.part);
     }
-    if (step.op == Op::kConv) return backward_convolution(h, step, gradients);
-    if (!step.needs_dx) return;
     switch (step.op) {
         case Op::kConv:
-            return;
+            return backward_convolution(h, step, gradients);
         case Op::kMaxPool:
             return max_pool_backward(h.program, step, h.arena, h.part);
         case Op::kAvgPool:
@@ -200,104 +222,14 @@ void backward(const Here& h, const Step& step, float* gradients) {
             return softmax_backward(h.program, step, h.arena, h.part);
         case Op::kResponseNorm:
             return response_norm_backward(h.program, step, h.arena, h.part);
+        case Op::kBatchNorm:  // goes back with all blocks, see batch.hpp
+            return;
+        case Op::kAdd:
+            return add_backward(h.program, step, h.arena, h.part);
     }
 }
 
-// Take one block of 16 samples through the whole network and back, while its values stay in this thread's cache.
-void run_block(const Here& h, const Workspace& space) {
-    const Program& program = h.program;
-    const Batch& batch = h.batch;
-    if (batch.bytes) {
-        gather<std::uint8_t>(program, batch, h.first, h.arena, h.part);
-    } else {
-        gather<float>(program, batch, h.first, h.arena, h.part);
-    }
-    for (int i = 0; i < program.step_count; ++i) {
-        wait_for_others(h.part);
-        forward(h, program.steps[i]);
-    }
-    wait_for_others(h.part);
-    const int block = h.first / kLanes;
-    if (h.part.index == 0) {
-        scatter_outputs(program, batch, h.first, h.arena);
-        if (batch.target) space.losses[block] = loss_and_delta(program, batch, h.first, h.arena);
-    }
-    if (!batch.gradients) return;
-    float* gradients = space.gradients + block * program.parameters;
-    for (int i = program.step_count - 1; i >= 0; --i) {
-        wait_for_others(h.part);
-        backward(h, program.steps[i], gradients);
-    }
-}
-
-// What follows the blocks; nothing of it is done to the parameters unless loss and gradient are finite.
-void update(const Program& program, const Workspace& space, const Batch& batch, int blocks, Part part) {
-    wait_for_others(part);
-    if (!is_finite(program, space, blocks)) return;
-    change_parameters(program, space, batch, part);
-    if (batch.update->max_norm < __builtin_inf()) {
-        wait_for_others(part);
-        limit_norms(*batch.update, part);
-    }
-}
-
-// The loss and the flags of the whole batch, from those of its blocks and chunks.
-void sum_up(const Program& program, const Workspace& space, Batch& batch, int blocks) {
-    for (int distance = 1; distance < blocks; distance *= 2) {
-        for (int block = 0; block + distance < blocks; block += 2 * distance) {
-            space.losses[block] += space.losses[block + distance];
-        }
-    }
-    batch.loss = space.losses[0];
-    if (!batch.update) return;
-    batch.update->gradient_finite = batch.update->params_finite = true;
-    for (std::ptrdiff_t i = 0; i < chunks_of(program.parameters); ++i) {
-        batch.loss += space.chunks[i].penalty;
-        batch.update->gradient_finite &= space.chunks[i].gradient_finite;
-        batch.update->params_finite &= space.chunks[i].params_finite;
-    }
-}
-
-void run(const Program& program, const Workspace& space, Batch& batch) {
-    const int blocks = vectors_of(batch.count);
-    const int threads = batch.threads;
-    const int alone = blocks / threads * threads;  // blocks that one thread runs by itself; the rest are split
-#if defined(_OPENMP)
-#pragma omp parallel num_threads(threads) if (threads > 1)
-    {
-        const int here = omp_get_thread_num(), team = omp_get_num_threads();
-#else
-    {
-        const int here = 0, team = 1;
-#endif
-        [[maybe_unused]] const FlushDenormals flush;
-        for (int i = 0; i < program.step_count; ++i) {
-            pack(program, program.steps[i], batch.params, space.packed, {here, team});
-        }
-        wait_for_others({here, team});
-        const auto block = [&](int number, void* arena, Part part) {
-            run_block({program, batch, space.packed, number * kLanes, static_cast<lanes*>(arena),
-                       static_cast<lanes*>(space.scratch[here]), part},
-                      space);
-        };
-        if (team == threads) {
-            for (int number = here; number < alone; number += team) block(number, space.arenas[here], {0, 1});
-            for (int number = alone; number < blocks; ++number) {
-                wait_for_others({here, team});
-                block(number, space.arenas[0], {here, team});
-            }
-        } else if (here == 0) {  // the runtime gave fewer threads than were asked for
-            for (int number = 0; number < blocks; ++number) block(number, space.arenas[0], {0, 1});
-        }
-        if (batch.gradients) {
-            wait_for_others({here, team});
-            finish_gradients(program, space, batch, blocks, {here, team});
-            if (batch.update) update(program, space, batch, blocks, {here, team});
-        }
-    }
-    sum_up(program, space, batch, blocks);
-}
-
+#include "batch.hpp"
 #include "few_samples.hpp"
 #include "measure.hpp"
 

@@ -61,6 +61,7 @@ int repeat(const Program& program, const Workspace& space, const Step& step, Pas
                          0,
                          static_cast<lanes*>(space.arenas[here]),
                          static_cast<lanes*>(space.scratch[here]),
+                         space.norms,
                          {0, 1}};
         for (int i = 0; i < repetitions; ++i) {
             pass_once(whole, step, pass, space.gradients + here * program.parameters);

@@ -106,8 +106,6 @@ inline WeightsTile find_weights_tile(int filters, int taps) {
     }
 }
 
-inline int at_most(int a, int b) { return a < b ? a : b; }
-
 // How many filters one tile of a layer holds: more where every map is a single pixel.
 inline int tile_filters(const Slot& maps) { return maps.height * maps.width == 1 ? kTileVector : kTileFilters; }
 

@@ -1,6 +1,7 @@
 // Max and average pooling with the samples in the lanes.
 #pragma once
 
+#include "border.hpp"
 #include "part.hpp"
 #include "piece.hpp"
 #include "program.hpp"
@@ -79,10 +80,6 @@ inline void max_pool(const Program& program, const Step& step, lanes* arena, Par
             winner[m] = which;
         }
     }
-}
-
-inline void clear(lanes* from, std::ptrdiff_t count) {
-    for (std::ptrdiff_t i = 0; i < count; ++i) from[i] = lanes{};
 }
 
 // dx of the pixel that won gets dy.

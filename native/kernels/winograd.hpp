@@ -249,7 +249,7 @@ void winograd_dx(const Program& program, const Step& step, lanes* arena, lanes* 
     lanes *v = scratch + kZeros, *back = v + out.channels * kPoints;
     const float* weights =
         packed + step.packed + static_cast<std::ptrdiff_t>(in.channels) * out.channels * kPoints * kPoints;
-    for (int c = c_from; c < c_to; ++c) {
+    for (int c = c_from; c < c_to && !step.adds; ++c) {
         for (int u = 0; u < in.height; ++u) {
             clear(arena + in.delta + c * in.plane() + u * in.pitch() + in.border, in.width);
         }

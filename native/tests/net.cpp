@@ -247,9 +247,15 @@ Batch make_batch(const Net& net, const Data& data, int threads, Task task, Resul
 
 Runner make_runner(const Net& net, const Engine& engine) {
     Layout layout = net.layout(0);
-    const int output = static_cast<int>(net.slots.size()) - 1;
-    return Runner(std::move(layout.slots), std::move(layout.plans), 0, output, net.loss, layout.arena, net.parameters,
-                  layout.packed, layout.scratch, &engine);
+    Program sizes{};
+    sizes.output = static_cast<int>(net.slots.size()) - 1;
+    sizes.loss = net.loss;
+    sizes.parameters = net.parameters;
+    sizes.packed = layout.packed;
+    sizes.scratch = layout.scratch;
+    Runner::Layout places{layout.slots, {}, layout.arena};
+    for (const Runner::Plan& plan : layout.plans) places.scratch.push_back(plan.step.scratch);
+    return Runner(places, places, std::move(layout.plans), sizes, &engine);
 }
 
 std::vector<const Engine*> engines() {

@@ -86,9 +86,10 @@ class Network:
         self.step = 0
         require_room_for_parameters(self.graph, self.dtype)
         self._sample_bytes = sample_bytes(self.graph, self.dtype)
-        params, self._state = self.graph.init_tensors(np.random.default_rng(seed), self.dtype)
+        params, state = self.graph.init_tensors(np.random.default_rng(seed), self.dtype)
         # One array with a view for every parameter: what the native engine reads, and names, are the same numbers.
         self._flat, self._params = flat_views(params, self.dtype)
+        flat_state, self._state = flat_views(state, self.dtype)
         self._regularized = [
             f"{n.name}.{key}"
             for n in self.graph.nodes
@@ -97,7 +98,8 @@ class Network:
         ]
         self._offsets = offsets(self._params)
         self._asked_engine = engine
-        self._native = lower(engine, self.graph, self.loss, self.dtype, self._offsets, self._flat.size)
+        starts = self._offsets | offsets(self._state)
+        self._native = lower(engine, self.graph, self.loss, starts, self._flat.size, flat_state)
         self.n_jobs = n_jobs
         self._mean: Array | None = None
         #: "channel" or "pixel" if the input mean is to be taken, or was taken, from the training data

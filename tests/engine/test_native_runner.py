@@ -9,7 +9,7 @@ import pytest
 from harness import misaligned
 from native_nets import build
 
-from pellucid.engine.program import Step
+from pellucid.engine.steps import Step
 from pellucid.layers import Linear
 
 pytest.importorskip("pellucid._native", reason="installed without a C++ compiler")
@@ -102,12 +102,32 @@ def test_an_array_between_the_boundaries_of_its_numbers_is_refused(name: str) ->
 def test_a_program_that_is_none_is_refused() -> None:
     native = pytest.importorskip("pellucid._native")
     empty = {"slots": [], "steps": [], "input": 5, "output": 7, "loss": 0, "arena": 0, "parameters": 0, "packed": 0,
-             "scratch": 0}  # fmt: skip
+             "scratch": 0, "isa": "baseline"}  # fmt: skip
     with pytest.raises(ValueError, match="input, output or loss is out of range"):
-        native.Runner(**empty, isa="baseline")
+        native.Runner(**laid_out(empty))
     outside = {**empty, "slots": [(1, 2, 2, 0, 0, 4)], "input": 0, "output": 0, "arena": 7}
     with pytest.raises(ValueError, match="a slot lies outside the arena"):
-        native.Runner(**outside, isa="baseline")
+        native.Runner(**laid_out(outside))
+    for layouts, message in (
+        ({"training": ([], [0], 0)}, "the layouts have different slots"),
+        ({"training": ([(1, 2, 2, 0, 0, 4, 0)], [], 8)}, "every step needs a place for its notes"),
+        ({"training": ([(1, 2, 2, 0, 0, 4)], [0], 8)}, "a slot is "),
+        ({"training": ([(1, 2, 2, 0, 0, 4, 0)], 8)}, "a layout is "),
+    ):
+        with pytest.raises(ValueError, match=message):
+            native.Runner(**{**laid_out({**outside, "steps": [STEP], "arena": 8}), **layouts})
+
+
+def laid_out(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments with both layouts, which keep everything in a place of its own."""
+    slots = [(*slot, 0) for slot in given["slots"]]
+    scratch = [step.get("scratch", 0) for step in given["steps"]]
+    layout = (slots, scratch, given["arena"])
+    return {
+        "training": layout,
+        "prediction": layout,
+        **{name: value for name, value in given.items() if name not in ("slots", "arena")},
+    }
 
 
 STEP = Step("conv", 0, 1, weight=0, needs_dx=False).to_native()
@@ -144,9 +164,9 @@ def test_numbers_that_the_kernels_cannot_count_are_refused(changed: dict[str, An
         "slots": [(1, 1, 1, 0, 0, 0)] * 2, "steps": [STEP], "input": 0, "output": 1, "loss": 0, "arena": 2**35,
         "parameters": 1, "packed": 1, "scratch": 0, "isa": native.instruction_set(),
     }  # fmt: skip
-    native.Runner(**good)
+    native.Runner(**laid_out(good))
     with pytest.raises(ValueError, match=message):
-        native.Runner(**{**good, **changed})
+        native.Runner(**laid_out({**good, **changed}))
 
 
 @pytest.mark.parametrize(
@@ -164,17 +184,39 @@ def test_numbers_that_the_kernels_cannot_count_are_refused(changed: dict[str, An
         ({"op": "lp_pool", "p": 2.0, "output": 2}, "a pool changes the number of channels"),
         ({"op": "response_norm"}, "a neighbourhood has no channels"),
         ({"op": "response_norm", "size": 3, "scratch": 9}, "a step's notes lie outside the arena"),
+        ({"op": "flatten", "addend": 0}, "a step adds what it has no way to add"),
+        ({"op": "add"}, "a sum has one input"),
+        ({"op": "add", "addend": 9}, "a step's slot is out of range"),
+        ({"op": "add", "addend": -2}, "a step's slot is out of range"),
+        ({"op": "add", "addend": 2}, "a step adds maps of another shape"),
+        ({"op": "add", "addend": 0, "output": 2}, "a step changes the shape that it should keep"),
+        ({"op": "add", "addend": 0, "output": 3}, "a step has no place for its δ"),
+        ({"op": "add", "addend": 0, "input": 3}, "a step has no place for its input's δ"),
+        ({"op": "add", "addend": 3, "addend_back": "write"}, "a step has no place for its input's δ"),
+        ({"op": "add", "addend": 0, "addend_back": "same"}, "two slots that should share their δ do not"),
+        ({"op": "batch_norm", "weight": 0, "bias": 2, "eps": 1e-5, "norm": 1}, "statistics have no room"),
+        ({"op": "batch_norm", "weight": 0, "bias": 2, "eps": 1e-5, "state": 1}, "running statistics lie outside"),
+        ({"op": "batch_norm", "weight": 0, "bias": 3, "eps": 1e-5}, "weights lie outside the parameters"),
+        ({"op": "batch_norm", "weight": 3, "bias": 0, "eps": 1e-5}, "weights lie outside the parameters"),
+        ({"op": "batch_norm", "weight": 0, "bias": 2}, "a batch norm's settings are out of range"),
+        ({"op": "batch_norm", "weight": 0, "bias": 2, "eps": 1, "momentum": 2}, "a batch norm's settings are out"),
     ],
 )
 def test_a_step_that_does_not_fit_is_refused(step: dict[str, Any], message: str) -> None:
     native = pytest.importorskip("pellucid._native")
     given = {
-        "slots": [(2, 1, 1, 0, 0, 2), (2, 1, 1, 0, 4, 6), (1, 1, 1, 0, 8, 9)],
-        "steps": [Step(**{"input": 0, "output": 1, **step}).to_native()],
-        "input": 0, "output": 1, "loss": 0, "arena": 10, "parameters": 0, "packed": 0, "scratch": 0, "isa": "baseline",
+        "slots": [(2, 1, 1, 0, 0, 2), (2, 1, 1, 0, 4, 6), (1, 1, 1, 0, 8, 9), (2, 1, 1, 0, 4, -1)],
+        "steps": [step_of(**{"input": 0, "output": 1, **step})],
+        "input": 0, "output": 1, "loss": 0, "arena": 10, "parameters": 4, "packed": 4, "scratch": 0, "isa": "baseline",
+        "norms": 2, "state": 5,
     }  # fmt: skip
     with pytest.raises(ValueError, match=message):
-        native.Runner(**given)
+        native.Runner(**laid_out(given))
+
+
+def step_of(scratch: int = 0, **fields: Any) -> dict[str, Any]:
+    """Return a step as it is sent, with the place of its notes for the layouts."""
+    return {**Step(**fields).to_native(), "scratch": scratch}
 
 
 TILED = {"op": "conv", "input": 0, "output": 1, "weight": 0, "needs_dx": False, "rows": (3, 1, 1, 1),
@@ -188,11 +230,11 @@ SCRATCH = 2 * (4 * 32 + 6) + 2 * 6 * (32 + 16)
 
 def tiled(step: dict[str, Any], **changed: Any) -> Any:
     native = pytest.importorskip("pellucid._native")
-    return native.Runner(**{
-        "slots": MAPS, "steps": [Step(**{**TILED, **step}).to_native()], "input": 0, "output": 1,
+    return native.Runner(**laid_out({
+        "slots": MAPS, "steps": [step_of(**{**TILED, **step})], "input": 0, "output": 1,
         "loss": 0, "arena": ARENA, "parameters": 54, "packed": 2 * 3 * 36, "scratch": SCRATCH, "isa": "baseline",
         **changed,
-    })  # fmt: skip
+    }))  # fmt: skip
 
 
 def test_tiles_that_fit_to_the_last_number_are_taken() -> None:

@@ -7,13 +7,14 @@ lowered to native steps, in float32, one call a batch.
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pellucid.errors import ConfigError, EngineError, EngineWarning, TooLargeError
 
 if TYPE_CHECKING:
+    from pellucid.arrays import Array
     from pellucid.engine.native import NativeEngine
     from pellucid.graph import Graph
     from pellucid.losses import Loss
@@ -22,7 +23,7 @@ ENGINES = ("auto", "reference", "native")
 
 
 def lower(
-    engine: str, graph: Graph, loss: Loss, dtype: np.dtype[Any], offsets: dict[str, int], parameters: int
+    engine: str, graph: Graph, loss: Loss, offsets: dict[str, int], parameters: int, state: Array
 ) -> NativeEngine | None:
     """Return the native engine for a network, or None if the reference engine is to run it.
 
@@ -30,8 +31,10 @@ def lower(
         engine: ``"auto"`` takes the native engine where it can run the network; ``"native"`` insists on it.
             Where a layer or the loss stands in the way, ``"auto"`` warns once, with an
             :class:`~pellucid.errors.EngineWarning` that names it; float64, and no compiled part, are no reason to.
-        graph, loss, dtype: of the network.
-        offsets, parameters: where each parameter begins in the flat array of all of them, and its length.
+        graph, loss: of the network.
+        offsets: where each parameter begins in the flat array of all of them, and each running statistic in its own.
+        parameters: length of the parameters' array.
+        state: running statistics, flat, in the network's dtype.
 
     Raises:
         ConfigError: there is no such engine, or ``PELLUCID_ISA`` names an instruction set that is not there.
@@ -42,12 +45,13 @@ def lower(
 
     if engine not in ENGINES:
         raise ConfigError(f"no engine called {engine!r}; there are {', '.join(ENGINES)}")
+    dtype = state.dtype
     if engine == "reference" or (engine == "auto" and (dtype != np.float32 or instruction_set() is None)):
         return None
     try:
         if dtype != np.float32:
             raise EngineError(f"the native engine computes in float32, not {dtype}; use engine='reference'")
-        return NativeEngine(graph, loss, offsets, parameters)
+        return NativeEngine(graph, loss, offsets, parameters, state)
     except (EngineError, TooLargeError) as error:  # the reference engine takes as few samples at once as it is given
         if engine == "native":
             raise

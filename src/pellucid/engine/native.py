@@ -10,15 +10,13 @@ from typing import Any
 import numpy as np
 
 from pellucid.arrays import Array
-from pellucid.engine.program import Program
+from pellucid.engine.program import LANES, Program
 from pellucid.engine.room import largest_output, require_room
 from pellucid.engine.threads import forks, threads
-from pellucid.errors import ConfigError, EngineError, TooLargeError
+from pellucid.errors import ConfigError, DataError, EngineError, TooLargeError
 from pellucid.graph import Graph
 from pellucid.losses import Loss
 
-#: samples of a block
-LANES = 16
 #: instruction sets, narrow to wide
 INSTRUCTION_SETS = ("baseline", "avx2", "avx512")
 
@@ -44,8 +42,9 @@ class NativeEngine:
     Args:
         graph: the layers.
         loss: computed in the same call, with its δ.
-        offsets: where each parameter begins in the flat array of all of them.
-        parameters: length of that array.
+        offsets: where each parameter begins in the flat array of all of them, and each running statistic in its own.
+        parameters: length of the parameters' array.
+        state: running statistics, flat; training changes them in place.
 
     Raises:
         EngineError: no compiled part, or a layer or loss that it does not have.
@@ -53,19 +52,20 @@ class NativeEngine:
         TooLargeError: a block of 16 samples does not fit into memory.
     """
 
-    def __init__(self, graph: Graph, loss: Loss, offsets: dict[str, int], parameters: int) -> None:
+    def __init__(self, graph: Graph, loss: Loss, offsets: dict[str, int], parameters: int, state: Array) -> None:
         native = compiled_part()
         if type(loss).__module__ != "pellucid.losses":
             raise EngineError(f"the native engine does not know the loss {loss!r}")
         self.isa = os.environ.get("PELLUCID_ISA") or native.instruction_set()
         program = Program(graph, offsets)
         require_room(
-            program.arena_bytes,
+            program.bytes_of(LANES, 1, 0, training=True),
             "16 samples at once, as the native engine takes them,",
             f"{largest_output(graph)}: make it smaller, or use engine='reference', with a batch_size below 16",
         )
-        self._arena_bytes, self._parameters = program.arena_bytes, parameters
-        self._make = partial(program.runner, native, type(loss).__name__, parameters, self.isa)
+        self.program, self._parameters = program, parameters
+        self._state = state if state.size else None
+        self._make = partial(program.runner, native, type(loss).__name__, parameters, state.size, self.isa)
         try:
             self._current, self._made_after = self._make(), forks()
         except ValueError as error:
@@ -125,6 +125,7 @@ class NativeEngine:
             TooLargeError: there is no memory for so many samples at once.
         """
         workers = threads(self.n_jobs)
+        self._require_statistics(len(images))
         self._require_room(len(images), workers, gradients=True)
         outputs, gradient = np.empty((len(images), self._classes), np.float32), np.empty_like(params)
         value = self._run(
@@ -161,6 +162,7 @@ class NativeEngine:
             weight=_native(weight, np.float64),
             weighted_mean=self._weighted_mean,
             seed=seed % 2**64,
+            state=self._state,
             **arrays,
         )
 
@@ -173,6 +175,7 @@ class NativeEngine:
             TooLargeError: there is no memory for so many samples at once.
         """
         workers = threads(self.n_jobs)
+        self._require_statistics(len(rows))
         if len(rows) > self._room_for:
             self._require_room(len(rows), workers, gradients=True)
             self._room_for = len(rows)
@@ -181,17 +184,21 @@ class NativeEngine:
         except MemoryError as error:
             raise _no_memory_left(len(rows)) from error
 
+    def _require_statistics(self, samples: int) -> None:
+        if samples * self.program.values_of_a_statistic == 1:
+            raise DataError(
+                "a batch of one sample gives batch norm a single value for a statistic, which has no variance; train "
+                "with batches of two samples or more (a last batch of one sample counts too)"
+            )
+
     def _require_room(self, samples: int, workers: int, *, gradients: bool) -> None:
-        """Count what the compiled part will ask for: memory of blocks in progress, gradients of every block."""
-        blocks = -(-samples // LANES)
-        need = 4 * samples * self._classes + min(blocks, workers) * self._arena_bytes
-        if gradients:
-            need += 4 * blocks * self._parameters
-        require_room(need, f"a batch of {samples:,} samples", "use a smaller batch_size")
+        """Count what the compiled part will ask for."""
+        need = self.program.bytes_of(samples, workers, self._parameters, training=gradients)
+        require_room(need + 4 * samples * self._classes, f"a batch of {samples:,} samples", "use a smaller batch_size")
 
     def _run(self, images: Array, *arrays: Any, **options: Any) -> float:
         try:
-            return self._runner.run(images, *arrays, **options)
+            return self._runner.run(images, *arrays, state=self._state, **options)
         except MemoryError as error:
             raise _no_memory_left(len(images)) from error
 

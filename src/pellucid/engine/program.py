@@ -7,13 +7,15 @@ the memory of one block of 16 samples.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from math import prod
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from pellucid.arrays import Shape
 from pellucid.engine import winograd
 from pellucid.engine.inheritance import speaks_for
+from pellucid.engine.memory import Layout, plan
+from pellucid.engine.steps import Slot, Step
 from pellucid.errors import EngineError
 from pellucid.graph import INPUT, Graph
 from pellucid.layers.base import Layer, Window
@@ -22,96 +24,31 @@ from pellucid.layers.base import Layer, Window
 TILE_PIXELS = 4
 #: the most of anything that the kernels count in an int: vectors of a slot, weights of a layer, a window's numbers
 MOST_NUMBERS = 2**30
-#: size of one vector of 16 samples
-LANE_BYTES = 64
+#: samples of a block, and the size of one vector of them
+LANES, LANE_BYTES = 16, 64
+#: from so many parameters on, all blocks add to one set of gradients, and all threads work on one block
+WIDE = 2**21
 #: the largest kernel that the native convolution takes, along one axis
 MOST_TAPS = 64
 
-_OPS = {
-    "conv": 0,
-    "max_pool": 1,
-    "avg_pool": 2,
-    "activation": 3,
-    "flatten": 4,
-    "dropout": 5,
-    "lp_pool": 6,
-    "softmax": 7,
-    "response_norm": 8,
-}
 #: steps that an activation may ride along with: their own way back does not need their y, which it overwrites
-_TAKE_ALONG = ("conv", "max_pool", "avg_pool", "activation", "dropout")
-_ACTIVATIONS = {"none": 0, "relu": 1, "leaky_relu": 2, "elu": 3, "sigmoid": 4, "tanh": 5}
+_TAKE_ALONG = ("conv", "max_pool", "avg_pool", "activation", "dropout", "batch_norm", "add")
+#: steps that can add their dx to what another reader of their input has sent back
+_ADDING = ("conv", "max_pool", "avg_pool", "activation", "batch_norm", "add")
 _LOSSES = {"CrossEntropy": 0, "LogLoss": 1, "SquaredError": 2}
-
-_PIXEL: Window = (1, 1, 1, 0)
-
-
-@dataclass
-class Slot:
-    """A value of one block: maps (C, H, W), vectors being maps of one pixel."""
-
-    channels: int
-    height: int
-    width: int
-    border: int = 0
-
-    @property
-    def lanes(self) -> int:
-        """Vectors of 16 samples that it takes."""
-        return self.channels * self.height * (self.width + 2 * self.border)
-
-
-@dataclass
-class Step:
-    """One native step; the fields are those of ``Step`` in native/program.hpp."""
-
-    op: str
-    input: int
-    output: int
-    rows: Window = _PIXEL
-    columns: Window = _PIXEL
-    groups: int = 1
-    flip: bool = False
-    weight: int = -1
-    bias: int = -1
-    activation: str = "none"
-    alpha: float = 0.0
-    column_major: bool = False
-    needs_dx: bool = True
-    adds: bool = False
-    scratch: int = 0
-    packed: int = 0
-    tile: int = 0
-    weights_tile: int = 0
-    p: float = 0.0
-    position: int = 0
-    size: int = 0
-    k: float = 0.0
-    share: float = 0.0
-    beta: float = 0.0
-    scale: list[float] = field(default_factory=list[float])
-
-    @property
-    def side(self) -> int:
-        """Side of the tiles, whatever they are for; 0 if there are none."""
-        return max(self.tile, self.weights_tile)
-
-    @property
-    def rises(self) -> bool:
-        """Whether the step has an activation that never falls: f(a) ≤ f(b) for a ≤ b."""
-        return self.activation not in ("none", "leaky_relu", "elu") or (self.activation != "none" and self.alpha >= 0)
-
-    def to_native(self) -> dict[str, Any]:
-        """Return the fields as the compiled part reads them."""
-        return {**vars(self), "op": _OPS[self.op], "activation": _ACTIVATIONS[self.activation]}
 
 
 class Program:
     """The steps of one network; a layer's ``emit`` calls the methods named after what it is.
 
     Args:
-        graph: the network's graph; a chain of layers.
-        offsets: where each parameter begins in the flat array of all of them.
+        graph: the network's graph.
+        offsets: where each parameter begins in the flat array of all of them, and each running statistic in its own.
+
+    Attributes:
+        training, prediction: where everything lies in a block's memory.
+        statistics: how many batch norms keep, all together.
+        values_of_a_statistic: the fewest values that one of them is taken over, for each sample; 0 if there are none.
 
     Raises:
         EngineError: a layer has no native step, or not with these settings.
@@ -120,28 +57,35 @@ class Program:
     def __init__(self, graph: Graph, offsets: dict[str, int]) -> None:
         self.slots: list[Slot] = []
         self.steps: list[Step] = []
-        # Maps of one pixel are no vector: a convolution may have put a border around that pixel.
-        self._is_vector: list[bool] = []
+        self.statistics = self.values_of_a_statistic = 0
         self._offsets = offsets
         self._node = ""
         self._position = 0
-        slot = self._new(graph.input_shape)
-        source = INPUT
+        readers = Counter(source for node in graph.nodes for source in node.inputs)
+        slots = {INPUT: self._new(graph.input_shape)}
+        self.slots[0].readers = readers[INPUT]
         for position, node in enumerate(graph.nodes):
-            if node.inputs != (source,):
-                raise EngineError(f"layer {node.name!r} joins branches, which the native engine does not do yet")
             self._node, self._position = node.name, position
             if not _emits_itself(type(node.layer)):
                 raise EngineError(f"layer {node.name!r} {node.layer!r} changes what its native step computes")
             try:
-                slot = node.layer.emit(self, slot)
+                slot = node.layer.emit(self, *(slots[source] for source in node.inputs))
             except EngineError as error:
                 raise EngineError(f"layer {node.name!r}: {error}") from None
-            source = node.name
-        self.output = slot
-        if not self._is_vector[slot]:
+            slots[node.name] = slot
+            self.slots[slot].readers = readers[node.name]
+            if node is not graph.nodes[-1] and not readers[node.name]:
+                raise EngineError(f"nothing reads the output of layer {node.name!r}")
+        self.output = slots[graph.nodes[-1].name]
+        if not self.slots[self.output].is_vector:
             raise EngineError("the native engine needs a network that ends in a vector; put Flatten() at its end")
-        self._plan()
+        self._connect_deltas()
+        self._fix_sizes()
+        self.training = plan(self.slots, self.steps, self.output, training=True)
+        # In the same memory, borders that stay zero must lie in the same places.
+        self.prediction = self.training
+        if self.training.reused:
+            self.prediction = plan(self.slots, self.steps, self.output, training=False)
 
     def conv(
         self, slot: int, shape: Shape, rows: Window, columns: Window, *, groups: int = 1, flip: bool = False
@@ -160,8 +104,8 @@ class Program:
         An activation before it that never falls moves behind it: max f(x) = f(max x), over fewer pixels.
         """
         output = self._add("max_pool", slot, shape, rows=rows, columns=columns)
-        if len(self.steps) > 1 and self.steps[-2].rises:
-            before, pool = self.steps[-2:]
+        before, pool = self._producer(slot), self.steps[-1]
+        if before is not None and before.rises and self.slots[slot].readers == 1:
             pool.activation, pool.alpha, before.activation = before.activation, before.alpha, "none"
         return output
 
@@ -176,14 +120,16 @@ class Program:
     def flatten(self, slot: int, *, column_major: bool = False) -> int:
         """Add the change from maps to a vector; what is one already stays."""
         maps = self.slots[slot]
-        if self._is_vector[slot]:
+        if maps.is_vector:
             return slot
         return self._add("flatten", slot, (maps.channels * maps.height * maps.width,), column_major=column_major)
 
     def activation(self, slot: int, kind: str, alpha: float = 0.0) -> int:
-        """Apply an activation; it rides along with the step before it, if that step has none yet."""
-        if self.steps and self.steps[-1].activation == "none" and self.steps[-1].op in _TAKE_ALONG:
-            self.steps[-1].activation, self.steps[-1].alpha = kind, alpha
+        """Apply an activation; it rides along with the step before it, if that step has none and no other reader."""
+        before = self._producer(slot)
+        alone = self.slots[slot].readers == 1
+        if before is not None and alone and before.activation == "none" and before.op in _TAKE_ALONG:
+            before.activation, before.alpha = kind, alpha
             return slot
         return self._add("activation", slot, self._full_shape(slot), activation=kind, alpha=alpha)
 
@@ -199,50 +145,132 @@ class Program:
         """Add a dropout; what it draws depends on where the layer stands in the graph."""
         return self._add("dropout", slot, self._full_shape(slot), p=p, position=self._position)
 
+    def batch_norm(self, slot: int, *, per_pixel: bool, eps: float, momentum: float) -> int:
+        """Add a batch normalization with one statistic a map, or one a pixel; a negative momentum is cumulative."""
+        source = self.slots[slot]
+        output = self._add(
+            "batch_norm",
+            slot,
+            self._full_shape(slot),
+            weight=self._offsets[f"{self._node}.weight"],
+            bias=self._offsets[f"{self._node}.bias"],
+            state=self._offsets[f"{self._node}.running_mean"],
+            norm=self.statistics,
+            per_pixel=per_pixel,
+            eps=eps,
+            momentum=momentum,
+        )
+        pixels = source.height * source.width
+        self.statistics += source.channels * (pixels if per_pixel else 1)
+        values = 1 if per_pixel else pixels
+        self.values_of_a_statistic = min(self.values_of_a_statistic or values, values)
+        return output
+
+    def add(self, slots: Sequence[int]) -> int:
+        """Add the sum of some slots; a batch norm that has just been computed adds the other one itself."""
+        first, *others = slots
+        last = self.steps[-1] if self.steps else None
+        if last is not None and last.op == "batch_norm" and last.activation == "none" and last.addend < 0:
+            there, other = (first, others[0]) if last.output == first else (others[0], first)
+            if len(slots) == 2 and last.output == there != other and self.slots[there].readers == 1:
+                last.addend = other
+                self.slots[there].learns = True
+                return there
+        for other in others:
+            total = self._add("add", first, self._full_shape(first), addend=other)
+            self.slots[total].learns |= self.slots[other].learns
+            first = total
+        return first
+
+    def concat(self, slots: Sequence[int]) -> int:
+        """Put channels behind each other: each slot becomes a part of the whole, so that nothing is copied."""
+        shapes = [self.shape(slot) for slot in slots]
+        whole = self._new(
+            (sum(shape[0] for shape in shapes), *(() if self.slots[slots[0]].is_vector else shapes[0][1:]))
+        )
+        first = 0
+        for slot in slots:
+            producer = self._producer(slot)
+            if producer is None or self.slots[slot].readers > 1 or self.slots[slot].parent is not None:
+                slot = self._copy(slot)
+            self.slots[slot].parent, self.slots[slot].first = whole, first
+            first += self.slots[slot].channels
+            self.slots[whole].learns |= self.slots[slot].learns
+        return whole
+
     def shape(self, slot: int) -> tuple[int, int, int]:
         """Return (C, H, W) of a slot; a vector is maps of one pixel."""
         maps = self.slots[slot]
         return maps.channels, maps.height, maps.width
 
-    @property
-    def arena_bytes(self) -> int:
-        """Memory that a block of 16 samples takes."""
-        return self._arena * LANE_BYTES
+    def bytes_of(self, samples: int, workers: int, parameters: int, *, training: bool) -> int:
+        """Return the memory that a batch takes: blocks in progress, and gradients of every block."""
+        blocks = -(-samples // LANES)
+        wide = parameters >= WIDE
+        layout = self.training if training else self.prediction
+        at_once = blocks if training and self.statistics else 1 if wide else min(blocks, workers)
+        gradients = 4 * parameters * (1 if wide else blocks) if training else 0
+        return at_once * layout.size * LANE_BYTES + gradients
 
-    def runner(self, native: Any, loss: str, parameters: int, isa: str) -> Any:
+    def runner(self, native: Any, loss: str, parameters: int, state: int, isa: str) -> Any:
         """Return the compiled program, ready to run."""
         return native.Runner(
-            slots=[
-                (s.channels, s.height, s.width, s.border, value, delta)
-                for s, (value, delta) in zip(self.slots, self._places, strict=True)
-            ],
             steps=[step.to_native() for step in self.steps],
+            training=self._places(self.training),
+            prediction=self._places(self.prediction),
             input=0,
             output=self.output,
             loss=_LOSSES[loss],
-            arena=self._arena,
             parameters=parameters,
             packed=self._packed,
             scratch=self._scratch,
             isa=isa,
+            norms=self.statistics,
+            state=state,
+            wide=parameters >= WIDE,
         )
 
+    def _places(self, layout: Layout) -> tuple[list[tuple[int, ...]], list[int], int]:
+        places = zip(self.slots, layout.values, layout.deltas, strict=True)
+        slots = [(s.channels, s.height, s.width, s.border, value, delta, layout.reused) for s, value, delta in places]
+        return slots, layout.scratch, layout.size
+
     def _new(self, shape: Shape) -> int:
-        self._is_vector.append(len(shape) == 1)
-        self.slots.append(Slot(*(shape if len(shape) == 3 else (shape[0], 1, 1))))
+        self.slots.append(Slot(*(shape if len(shape) == 3 else (shape[0], 1, 1)), is_vector=len(shape) == 1))
         return len(self.slots) - 1
 
     def _full_shape(self, slot: int) -> Shape:
-        return self.shape(slot)[:1] if self._is_vector[slot] else self.shape(slot)
+        return self.shape(slot)[:1] if self.slots[slot].is_vector else self.shape(slot)
+
+    def _producer(self, slot: int) -> Step | None:
+        return next((step for step in reversed(self.steps) if step.output == slot), None)
+
+    def _copy(self, slot: int) -> int:
+        return self._add("activation", slot, self._full_shape(slot))
 
     def _add(self, op: str, slot: int, shape: Shape, **settings: Any) -> int:
+        if self.slots[slot].readers > 1 and op not in _ADDING:
+            slot = self._copy(slot)
         output = self._new(shape)
-        learns_before = any(step.weight >= 0 for step in self.steps)
-        self.steps.append(Step(op, slot, output, needs_dx=learns_before, **settings))
+        learns = self.slots[slot].learns
+        self.steps.append(Step(op, slot, output, needs_dx=learns, **settings))
+        self.slots[output].learns = learns or self.steps[-1].weight >= 0
         return output
 
-    def _plan(self) -> None:
-        """Set borders, and give every slot and every step's notes their places."""
+    def _connect_deltas(self) -> None:
+        """Settle who writes a δ first, going back, and who adds to it."""
+        written = {self.output}
+        for step in reversed(self.steps):
+            if step.addend >= 0 and self.slots[step.addend].learns:
+                step.addend_back = "add" if step.addend in written else "same"
+                if step.addend_back == "same":
+                    self.slots[step.addend].same_delta = step.output
+                written.add(step.addend)
+            step.adds = step.needs_dx and step.input in written
+            written.add(step.input)
+
+    def _fix_sizes(self) -> None:
+        """Set tiles, borders and the places of packed weights."""
         for step in self.steps:
             if step.op == "conv":
                 if step.groups == 1:
@@ -251,16 +279,10 @@ class Program:
                     step.tile = side if winograd.pays_for_maps(source.channels) else 0
                     step.weights_tile = side if winograd.pays_for_weights(step.rows[0]) else 0
                 self._widen(step)
-        self._places: list[tuple[int, int]] = []
-        self._arena = self._packed = self._scratch = 0
-        for slot in self.slots:
-            self._places.append((self._arena, self._arena + slot.lanes))
-            self._arena += 2 * slot.lanes
+        self._share_borders()
+        self._packed = self._scratch = 0
         for step in self.steps:
             source, output = self.slots[step.input], self.slots[step.output]
-            if step.op in ("max_pool", "response_norm"):
-                step.scratch = self._arena
-                self._arena += prod((output.channels, output.height, output.width))
             if step.op == "conv":
                 step.packed = self._packed
                 taps = winograd.POINTS**2 if step.tile else step.rows[0] * step.columns[0]
@@ -268,12 +290,16 @@ class Program:
                 self._packed += weights * (2 if step.needs_dx else 1)
                 self._require_countable(step, weights)
             if step.side:
-                step.scratch = self._arena
-                self._arena += winograd.arena_lanes(
-                    step.side, source.channels, output.channels, output.height, output.width
-                )
                 self._scratch = max(self._scratch, winograd.scratch_lanes(source.channels, output.channels))
             self._require_countable(step, source.lanes, output.lanes, *step.rows, *step.columns)
+
+    def _share_borders(self) -> None:
+        """Give slots that lie in one another the same borders."""
+        pairs = [(i, other) for i, slot in enumerate(self.slots) for other in (slot.parent, slot.same_delta)]
+        tied = [(self.slots[i], self.slots[other]) for i, other in pairs if other is not None]
+        while any(a.border != b.border for a, b in tied):
+            for a, b in tied:
+                a.border = b.border = max(a.border, b.border)
 
     def _require_countable(self, step: Step, *numbers: int) -> None:
         if max(numbers) > MOST_NUMBERS:

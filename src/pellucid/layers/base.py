@@ -9,6 +9,7 @@ Math runs in the dtype of the arrays that come in (float32 or float64).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, TypeAlias
 
@@ -59,6 +60,18 @@ class NativeProgram(Protocol):
 
     def dropout(self, slot: int, p: float) -> int:
         """Add a dropout."""
+        ...
+
+    def batch_norm(self, slot: int, *, per_pixel: bool, eps: float, momentum: float) -> int:
+        """Add a batch normalization with the layer's weight, bias and running statistics."""
+        ...
+
+    def add(self, slots: Sequence[int]) -> int:
+        """Add the sum of some slots."""
+        ...
+
+    def concat(self, slots: Sequence[int]) -> int:
+        """Put the channels of some slots behind each other."""
         ...
 
     def shape(self, slot: int) -> tuple[int, int, int]:

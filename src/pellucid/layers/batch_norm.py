@@ -19,7 +19,7 @@ import numpy as np
 
 from pellucid.arrays import Array, Rng, Shape, Tensors
 from pellucid.errors import DataError
-from pellucid.layers.base import Formula, Layer, require, require_maps
+from pellucid.layers.base import Formula, Layer, NativeProgram, require, require_maps
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,11 @@ class _Normalization(Layer):
             return slope * dy, grads
         m = self._count(dy)
         return slope * (dy - (self._spread(dbias) + normalized * self._spread(dweight)) / m), grads
+
+    def emit(self, program: NativeProgram, slot: int) -> int:
+        """Lower to a native batch normalization."""
+        momentum = self.momentum if self.running == "exponential" else -1.0
+        return program.batch_norm(slot, per_pixel=self._over == (0,), eps=self.eps, momentum=momentum)
 
     def _remember(self, state: Tensors, mean: Array, variance: Array, m: int) -> None:
         """Let the running statistics move on by one batch; a sample's variance is unbiased with m/(m − 1)."""

@@ -16,7 +16,7 @@ import numpy as np
 
 from pellucid.arrays import Array, Shape, Tensors
 from pellucid.errors import ConfigError, ShapeError
-from pellucid.layers.base import Formula, Layer, Wiring
+from pellucid.layers.base import Formula, Layer, NativeProgram, Wiring
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,10 @@ class Add(Layer):
         """Return dy for every input."""
         return (dy,) * saved, {}
 
+    def emit(self, program: NativeProgram, *slots: int) -> int:
+        """Lower to native sums, or to an addend of the batch norm before it."""
+        return program.add(slots)
+
 
 @dataclass(frozen=True)
 class Concat(Layer):
@@ -195,6 +199,10 @@ class Concat(Layer):
     def backward(self, params: Tensors, saved: list[int], dy: Array) -> tuple[tuple[Array, ...], Tensors]:
         """Return the slice of dy that belongs to each input."""
         return tuple(np.split(dy, saved[:-1], axis=1)), {}
+
+    def emit(self, program: NativeProgram, *slots: int) -> int:
+        """Lower to nothing: the inputs are computed where they belong in the output."""
+        return program.concat(slots)
 
 
 def join(path: str, name: str | None) -> str:

@@ -1,0 +1,217 @@
+// Batch normalization, with one statistic for a map or one for every pixel of it:
+//
+//     y  = γ·x̂ + β (+ addend)        x̂ = (x − mean)/√(var + ε)
+//     dx = γ/√(var + ε)·(dy − Σdy/m − x̂·Σ(dy·x̂)/m)
+//
+// The sums run over all samples of the batch. Each block notes its own; when all have, they are put together in the
+// order of the blocks, and the blocks go on. A variance is taken around its block's mean (Chan, Golub & LeVeque 1983,
+// "Algorithms for computing the sample variance"), because E[x²] − E[x]² would lose a small one beside a large mean.
+#pragma once
+
+#include "activation.hpp"
+#include "add.hpp"
+#include "piece.hpp"
+
+// Of a block with fewer than 16 samples, the lanes that count: 1, the others 0.
+inline lanes counted_lanes(const Batch& batch, int first) {
+    lanes counted{};
+    for (int t = 0; t < kLanes && first + t < batch.count; ++t) counted[t] = 1.0f;
+    return counted;
+}
+
+inline int samples_of_block(const Batch& batch, int block) { return at_most(kLanes, batch.count - block * kLanes); }
+
+inline std::ptrdiff_t statistics(const Slot& slot, const Step& step) {
+    return step.per_pixel ? std::ptrdiff_t{slot.channels} * slot.height * slot.width : slot.channels;
+}
+
+// The statistic of the first pixel of a row; that of the next one is `step.per_pixel` further.
+inline std::ptrdiff_t statistic_of_row(const Slot& slot, const Step& step, int row) {
+    return step.per_pixel ? std::ptrdiff_t{row} * slot.width : row / slot.height;
+}
+
+inline double sum_in_double(lanes v) {
+    double sum = 0.0;
+    for (int t = 0; t < kLanes; ++t) sum += v[t];
+    return sum;
+}
+
+// Σ f(pixel) and Σ g(pixel) over rows of `width` vectors, lane by lane, a row at a time so that sums stay small.
+template <typename Terms>
+inline void sum_rows(int rows, int width, lanes* first, lanes* second, Terms terms) {
+    for (int part = 0; part < kParts; ++part) {
+        piece all_first{}, all_second{};
+        for (int u = 0; u < rows; ++u) {
+            piece row_first{}, row_second{};
+            for (int v = 0; v < width; ++v) terms(part, u, v, row_first, row_second);
+            all_first += row_first;
+            all_second += row_second;
+        }
+        *pieces(first, part) = all_first;
+        *pieces(second, part) = all_second;
+    }
+}
+
+// Mean and Σ(x − mean)² of a rectangle of one map.
+inline Moments measure(const lanes* x, int pitch, int rows, int width, lanes counted, int samples) {
+    const double m = static_cast<double>(samples) * rows * width;
+    lanes sum, squares;
+    sum_rows(rows, width, &sum, &squares,
+             [&](int part, int u, int v, piece& first, piece&) { first += *pieces(x + u * pitch + v, part); });
+    const float near = static_cast<float>(sum_in_double(sum * counted) / m);
+    sum_rows(rows, width, &sum, &squares, [&](int part, int u, int v, piece& first, piece& second) {
+        const piece deviation = *pieces(x + u * pitch + v, part) - near;
+        first += deviation;
+        second += deviation * deviation;
+    });
+    const double rest = sum_in_double(sum * counted), about = sum_in_double(squares * counted);
+    return {near + rest / m, about - rest * rest / m};
+}
+
+inline void measure_block(const Program& program, const Step& step, const Batch& batch, int first, const lanes* arena,
+                          Moments* moments, Part part) {
+    const Slot& in = program.slots[step.input];
+    const int samples = at_most(kLanes, batch.count - first);
+    const lanes counted = counted_lanes(batch, first);
+    moments += step.norm;
+    for (const int c : part.of(in.channels)) {
+        const lanes* x = arena + in.value + c * in.plane() + in.border;
+        if (!step.per_pixel) {
+            moments[c] = measure(x, in.pitch(), in.height, in.width, counted, samples);
+            continue;
+        }
+        for (int pixel = 0; pixel < in.height * in.width; ++pixel) {
+            moments[c * in.height * in.width + pixel] =
+                measure(x + pixel / in.width * in.pitch() + pixel % in.width, 0, 1, 1, counted, samples);
+        }
+    }
+}
+
+inline float inverse_root(double variance, double eps) { return static_cast<float>(1.0 / std::sqrt(variance + eps)); }
+
+// The statistics of the batch, and what the running ones become; a sample's variance is unbiased with m/(m − 1).
+inline void combine_moments(const Program& program, const Step& step, const Batch& batch, const Moments* moments,
+                            Norm* norms, Part part) {
+    const Slot& in = program.slots[step.input];
+    const int count = static_cast<int>(statistics(in, step));
+    const double pixels = step.per_pixel ? 1.0 : static_cast<double>(in.height) * in.width;
+    float *mean = batch.state + step.state, *variance = mean + count;
+    const double batches = variance[count], rate = step.momentum < 0.0 ? 1.0 / (batches + 1.0) : step.momentum;
+    for (const int i : part.of(count)) {
+        double m = 0.0;
+        Moments all{0.0, 0.0};
+        for (int block = 0; block * kLanes < batch.count; ++block) {
+            const Moments& one = moments[block * program.norms + step.norm + i];
+            const double more = samples_of_block(batch, block) * pixels, apart = one.first - all.first;
+            all.first += apart * more / (m + more);
+            all.second += one.second + apart * apart * m * more / (m + more);
+            m += more;
+        }
+        norms[step.norm + i] = {static_cast<float>(all.first), inverse_root(all.second / m, step.eps), 0.0f, 0.0f};
+        mean[i] = static_cast<float>((1.0 - rate) * mean[i] + rate * all.first);
+        variance[i] = static_cast<float>((1.0 - rate) * variance[i] + rate * all.second / (m - 1.0));
+    }
+}
+
+// While predicting, the running statistics are the statistics.
+inline void recall_norms(const Program& program, const Step& step, const Batch& batch, Norm* norms, Part part) {
+    const int count = static_cast<int>(statistics(program.slots[step.input], step));
+    const float *mean = batch.state + step.state, *variance = mean + count;
+    for (const int i : part.of(count)) {
+        norms[step.norm + i] = {mean[i], inverse_root(variance[i], step.eps), 0.0f, 0.0f};
+    }
+}
+
+inline void normalize(const Program& program, const Step& step, const Batch& batch, const Norm* norms, lanes* arena,
+                      Part part) {
+    const Slot &in = program.slots[step.input], &out = program.slots[step.output];
+    const Slot* addend = step.addend < 0 ? nullptr : program.slots + step.addend;
+    const int next = step.per_pixel;
+    for (const int row : part.of(out.channels * out.height)) {
+        const lanes* x = row_of(in, arena, in.value, row);
+        lanes* y = row_of(out, arena, out.value, row);
+        std::ptrdiff_t i = statistic_of_row(in, step, row);
+        const float *gamma = batch.params + step.weight, *beta = batch.params + step.bias;
+        const Norm* norm = norms + step.norm;
+        for (int v = 0; v < out.width; ++v, i += next) {
+            y[v] = (x[v] - norm[i].mean) * (norm[i].inverse * gamma[i]) + beta[i];
+        }
+        if (addend) {
+            const lanes* a = row_of(*addend, arena, addend->value, row);
+            for (int v = 0; v < out.width; ++v) y[v] += a[v];
+        }
+        activate(step.activation, step.alpha, y, out.width);
+    }
+}
+
+// δ through the activation, and a block's Σδ and Σδ·x̂.
+inline void measure_delta(const Program& program, const Step& step, const Norm* norms, lanes* arena, Moments* moments,
+                          Part part) {
+    const Slot &in = program.slots[step.input], &out = program.slots[step.output];
+    norms += step.norm;
+    moments += step.norm;
+    const auto sum = [&](int row, int rows, int from, int width, std::ptrdiff_t i) {
+        const lanes *x = row_of(in, arena, in.value, row) + from, *dy = row_of(out, arena, out.delta, row) + from;
+        const float mean = norms[i].mean;
+        lanes sums, products;
+        sum_rows(rows, width, &sums, &products, [&](int part_of_lanes, int u, int v, piece& first, piece& second) {
+            const piece delta = *pieces(dy + u * out.pitch() + v, part_of_lanes);
+            first += delta;
+            second += delta * (*pieces(x + u * in.pitch() + v, part_of_lanes) - mean);
+        });
+        moments[i] = {sum_in_double(sums), sum_in_double(products) * norms[i].inverse};
+    };
+    for (const int c : part.of(out.channels)) {
+        for (int u = 0; u < out.height; ++u) {
+            const int row = c * out.height + u;
+            activate_backward(step.activation, step.alpha, row_of(out, arena, out.value, row),
+                              row_of(out, arena, out.delta, row), out.width);
+            for (int v = 0; step.per_pixel && v < out.width; ++v) sum(row, 1, v, 1, row * out.width + v);
+        }
+        if (!step.per_pixel) sum(c * out.height, out.height, 0, out.width, c);
+    }
+}
+
+// The gradients of γ and β are the two sums themselves.
+inline void combine_delta(const Program& program, const Step& step, const Batch& batch, const Moments* moments,
+                          Norm* norms, float* gradients, int sets, Part part) {
+    const Slot& in = program.slots[step.input];
+    const int count = static_cast<int>(statistics(in, step));
+    const double m = batch.count * (step.per_pixel ? 1.0 : static_cast<double>(in.height) * in.width);
+    for (const int i : part.of(count)) {
+        Moments all{0.0, 0.0};
+        for (int block = 0; block * kLanes < batch.count; ++block) {
+            const Moments& one = moments[block * program.norms + step.norm + i];
+            all.first += one.first;
+            all.second += one.second;
+        }
+        norms[step.norm + i].delta = static_cast<float>(all.first / m);
+        norms[step.norm + i].product = static_cast<float>(all.second / m);
+        for (int set = 0; set < sets; ++set) {
+            float* own = gradients + set * program.parameters;
+            own[step.bias + i] = set == 0 ? static_cast<float>(all.first) : 0.0f;
+            own[step.weight + i] = set == 0 ? static_cast<float>(all.second) : 0.0f;
+        }
+    }
+}
+
+inline void normalize_backward(const Program& program, const Step& step, const Batch& batch, int first,
+                               const Norm* norms, lanes* arena, Part part) {
+    const Slot &in = program.slots[step.input], &out = program.slots[step.output];
+    const lanes counted = counted_lanes(batch, first);
+    const int next = step.per_pixel;
+    for (const int row : part.of(out.channels * out.height)) {
+        addend_backward(program, step, arena, row);
+        if (!step.needs_dx) continue;
+        const lanes *x = row_of(in, arena, in.value, row), *dy = row_of(out, arena, out.delta, row);
+        lanes* dx = row_of(in, arena, in.delta, row);
+        std::ptrdiff_t i = statistic_of_row(in, step, row);
+        const float* gamma = batch.params + step.weight;
+        const Norm* norm = norms + step.norm;
+        for (int v = 0; v < out.width; ++v, i += next) {
+            const lanes rest = dy[v] - norm[i].delta - (x[v] - norm[i].mean) * (norm[i].inverse * norm[i].product);
+            const lanes mine = rest * (norm[i].inverse * gamma[i]) * counted;
+            dx[v] = step.adds ? dx[v] + mine : mine;
+        }
+    }
+}

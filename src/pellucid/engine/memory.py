@@ -1,0 +1,143 @@
+"""Where everything that one block of 16 samples needs lies in its memory.
+
+A value lives from the step that computes it to the last one that reads it, on the way forward or back; its δ from the
+first step that sends one back to the step that takes it up. What never lives at once may have the same place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING
+
+from pellucid.engine import winograd
+
+if TYPE_CHECKING:
+    from pellucid.engine.steps import Slot, Step
+
+#: vectors; a network that takes less keeps everything in a place of its own, whose borders are zero once and for all
+SMALL = 2**16
+#: steps whose way back reads what went in, and those that read what came out, besides the activations
+_READ_INPUT = ("conv", "batch_norm", "lp_pool", "response_norm", "softmax")
+_READ_OUTPUT = ("lp_pool", "response_norm", "softmax")
+#: steps that note something forward for the way back
+_NOTE_FORWARD = ("max_pool", "response_norm")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Places in a block's memory, in vectors of 16 samples.
+
+    Attributes:
+        values, deltas: where each slot's value and δ begin; −1 for none.
+        scratch: where each step's notes begin.
+        size: of the whole.
+        reused: whether a place may be taken more than once.
+    """
+
+    values: list[int]
+    deltas: list[int]
+    scratch: list[int]
+    size: int
+    reused: bool
+
+
+@dataclass
+class _Piece:
+    """A piece of memory that is needed from one moment to another."""
+
+    size: int
+    start: int
+    end: int
+    place: int = -1
+
+    def touch(self, moment: int) -> None:
+        self.start, self.end = min(self.start, moment), max(self.end, moment)
+
+    def meets(self, other: _Piece) -> bool:
+        return self.start <= other.end and other.start <= self.end
+
+
+def plan(slots: Sequence[Slot], steps: Sequence[Step], output: int, *, training: bool) -> Layout:
+    """Return the places for training, or for prediction, which has no way back.
+
+    Args:
+        slots, steps: of the program, with borders and tiles; slot 0 is the input.
+        output: the slot that the loss reads.
+        training: whether there is a way back.
+    """
+    never = 2 * len(steps) + 1
+    values = [_Piece(slot.lanes, never, -2) for slot in slots]
+    deltas = [_Piece(slot.lanes, never, -2) for slot in slots]
+    value_roots, delta_roots = ([_root(slots, i, kind) for i in range(len(slots))] for kind in (False, True))
+    value = [values[root] for root, _ in value_roots]
+    delta = [deltas[root] for root, _ in delta_roots]
+    value[0].touch(-1)
+    value[output].touch(len(steps))
+    if training:
+        delta[output].touch(len(steps))
+    notes: list[_Piece] = []
+    for now, step in enumerate(steps):
+        for number in step.slots:
+            value[number].touch(now)
+        back = 2 * len(steps) - now
+        notes.append(_notes(slots, step, now, back if training else now))
+        if not (training and step.goes_back):
+            continue
+        for number in step.slots_with_delta:
+            delta[number].touch(back)
+        if step.op in _READ_INPUT:
+            value[step.input].touch(back)
+        if step.op in _READ_OUTPUT or step.activation != "none":
+            value[step.output].touch(back)
+    used = [piece for piece in (*values, *deltas, *notes) if piece.start <= piece.end]
+    reused = not training or sum(piece.size for piece in used) > SMALL
+    size = _place(used, apart=not reused)
+    return Layout(
+        [values[root].place + offset for root, offset in value_roots],
+        [deltas[root].place + offset if deltas[root].place >= 0 else -1 for root, offset in delta_roots],
+        [max(note.place, 0) for note in notes],
+        size,
+        reused,
+    )
+
+
+def _root(slots: Sequence[Slot], number: int, of_delta: bool) -> tuple[int, int]:
+    """Return the slot in whose value, or δ, this one's lies, and where in it."""
+    slot, offset = slots[number], 0
+    while True:
+        if slot.parent is not None:
+            number, offset = slot.parent, offset + slot.first * slot.height * slot.pitch
+        elif of_delta and slot.same_delta is not None:
+            number = slot.same_delta
+        else:
+            return number, offset
+        slot = slots[number]
+
+
+def _notes(slots: Sequence[Slot], step: Step, now: int, back: int) -> _Piece:
+    source, output = slots[step.input], slots[step.output]
+    if step.op in _NOTE_FORWARD:
+        return _Piece(prod((output.channels, output.height, output.width)), now, back)
+    if step.side and back > now:
+        lanes = winograd.arena_lanes(step.side, source.channels, output.channels, output.height, output.width)
+        return _Piece(lanes, back, back)
+    return _Piece(0, 0, -1)
+
+
+def _place(pieces: list[_Piece], *, apart: bool) -> int:
+    """Give every piece a place, the largest first, each in the lowest gap that is free while it is needed."""
+    size = 0
+    placed: list[_Piece] = []
+    for piece in sorted(pieces, key=lambda piece: -piece.size):
+        piece.place = 0
+        for other in placed:  # by place
+            if apart or piece.meets(other):
+                if piece.place + piece.size <= other.place:
+                    break
+                piece.place = max(piece.place, other.place + other.size)
+        placed.append(piece)
+        placed.sort(key=lambda piece: piece.place)
+        size = max(size, piece.place + piece.size)
+    return size

@@ -1,0 +1,148 @@
+"""The memory plan against a block that is played through, step by step: nobody reads what another has written over."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from native_nets import NETS
+
+from pellucid.engine import memory
+from pellucid.engine.memory import Layout
+from pellucid.engine.program import Program
+from pellucid.engine.steps import Slot, Step
+from pellucid.graph import Graph
+from pellucid.layers import BatchNorm2d, Conv2d, GlobalAvgPool2d, Layer, Linear, ReLU, Residual
+from pellucid.tensor_table import offsets
+
+
+def lower(layers: list[Layer], shape: tuple[int, ...]) -> Program:
+    graph = Graph(layers, shape)
+    parameters, state = graph.init_tensors(np.random.default_rng(0), np.float32)
+    return Program(graph, offsets(parameters) | offsets(state))
+
+
+class Arena:
+    """Who has written every vector last."""
+
+    def __init__(self, program: Program, layout: Layout) -> None:
+        self.slots, self.layout = program.slots, layout
+        self.owner = np.full(layout.size, "", object)
+
+    def region(self, kind: str, number: int) -> slice:
+        start = (self.layout.values if kind == "value" else self.layout.deltas)[number]
+        assert 0 <= start <= start + self.slots[number].lanes <= self.layout.size
+        return slice(start, start + self.slots[number].lanes)
+
+    def write(self, kind: str, number: int) -> None:
+        self.owner[self.region(kind, number)] = f"{kind} {number}"
+
+    def read(self, kind: str, number: int) -> None:
+        # A part of a concatenation is the whole's, and the whole is its parts'.
+        names = {f"{kind} {other}" for other in self.family(number)}
+        assert set(self.owner[self.region(kind, number)]) <= names, (kind, number)
+
+    def family(self, number: int) -> set[int]:
+        found = {number}
+        while True:
+            more = {i for i, slot in enumerate(self.slots) if slot.parent in found}
+            more |= {self.slots[i].parent for i in found if self.slots[i].parent is not None}
+            if more <= found:
+                return found
+            found |= more
+
+
+def notes(step: Step, slots: list[Slot]) -> int:
+    out = slots[step.output]
+    if step.op in ("max_pool", "response_norm"):
+        return out.channels * out.height * out.width
+    if side := step.side:
+        tiles = -(-out.height // side) * -(-out.width // side)
+        return out.channels * tiles * side**2 + slots[step.input].channels * 36 * -(-out.channels // 16)
+    return 0
+
+
+def play_forward(program: Program, arena: Arena) -> None:
+    arena.write("value", 0)
+    for number, step in enumerate(program.steps):
+        for source in {step.input, step.addend} - {-1}:
+            arena.read("value", source)
+        arena.write("value", step.output)
+        if step.op in ("max_pool", "response_norm"):
+            start = arena.layout.scratch[number]
+            arena.owner[start : start + notes(step, program.slots)] = f"notes {number}"
+    arena.read("value", program.output)
+
+
+def play_backward(program: Program, arena: Arena) -> None:
+    arena.write("delta", program.output)
+    for number, step in reversed(list(enumerate(program.steps))):
+        if not (step.weight >= 0 or step.needs_dx or step.addend_back != "none"):
+            continue
+        arena.read("delta", step.output)
+        if step.activation != "none" or step.op in ("softmax", "lp_pool", "response_norm"):
+            arena.read("value", step.output)
+        if step.op in ("conv", "batch_norm", "lp_pool", "response_norm"):
+            arena.read("value", step.input)
+        start, count = arena.layout.scratch[number], notes(step, program.slots)
+        assert start + count <= arena.layout.size
+        if step.op == "conv":
+            arena.owner[start : start + count] = f"notes {number}"
+        assert set(arena.owner[start : start + count]) <= {f"notes {number}"}
+        if step.addend_back == "same":
+            assert arena.region("delta", step.addend) == arena.region("delta", step.output)
+            arena.write("delta", step.addend)
+        elif step.addend_back == "add":
+            arena.read("delta", step.addend)
+        if step.adds:
+            arena.read("delta", step.input)
+        elif step.needs_dx:
+            arena.write("delta", step.input)
+        if step.op == "conv" and step.weights_tile:
+            arena.read("value", step.input)  # which the notes and dx have left alone
+
+
+def play(program: Program) -> None:
+    arena = Arena(program, program.training)
+    play_forward(program, arena)
+    play_backward(program, arena)
+    play_forward(program, Arena(program, program.prediction))
+
+
+@pytest.mark.parametrize("small", [0, 2**16])
+@pytest.mark.parametrize("name", NETS)
+def test_nobody_reads_what_another_has_written_over(name: str, small: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "SMALL", small)
+    play(lower(*NETS[name]))
+
+
+def deep(blocks: int) -> tuple[list[Layer], tuple[int, ...]]:
+    body: list[Layer] = [Conv2d(8, 3, padding=1), BatchNorm2d(), ReLU(), Conv2d(8, 3, padding=1), BatchNorm2d()]
+    layers: list[Any] = [Conv2d(8, 3, padding=1)]
+    for _ in range(blocks):
+        layers += [Residual(body), ReLU()]
+    return [*layers, GlobalAvgPool2d(), Linear(3)], (3, 20, 20)
+
+
+def test_a_deep_network_takes_one_place_for_many_values() -> None:
+    program = lower(*deep(6))
+    play(program)
+    # What goes into and comes out of two batch norms a block is kept, and some δ are alive at the same time.
+    maps = 8 * 20 * (20 + 2 * program.slots[1].border)
+    kept = program.slots[0].lanes + (1 + 6 * 2) * maps + 6 * 2 * 8 * 20 * 20
+    assert program.training.reused
+    assert kept < program.training.size < kept + 4 * maps
+    assert program.prediction.size < 3 * maps
+    apart = sum((1 + slot.learns) * slot.lanes for slot in program.slots)
+    assert program.training.size < 0.7 * apart
+
+
+def test_a_small_network_keeps_everything_in_a_place_of_its_own() -> None:
+    program = lower(*NETS["residual"])
+    assert program.prediction is program.training
+    assert not program.training.reused
+    owned = {(start, slot.lanes) for slot, start in zip(program.slots, program.training.values, strict=True)}
+    places = sorted(owned)
+    assert all(start + size <= following for (start, size), (following, _) in pairwise(places))
