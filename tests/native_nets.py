@@ -82,6 +82,16 @@ NETS: dict[str, tuple[list[Layer], tuple[int, ...]]] = {
                                      LocalResponseNorm(3, 1.0, -0.5), Flatten()], (1, 4, 5)),
     "response norm, little": ([Conv2d(3, 2, padding=2), LocalResponseNorm(1, 0.0), LocalResponseNorm(3, 1.0, 0.0),
                                Conv2d(1, 3, padding=1), LocalResponseNorm(3, 1.0), Flatten()], (1, 3, 1)),
+    "one channel": ([Conv2d(1, 3), ReLU(), Conv2d(1, 3), ReLU(), Flatten(), Linear(2)], (1, 7, 12)),
+    "many channels": ([Conv2d(37, 3, padding=1), ReLU(), Conv2d(29, 1), MaxPool2d(2), GlobalAvgPool2d()], (23, 6, 4)),
+    "tall": ([Conv2d(3, (5, 1)), ReLU(), MaxPool2d((3, 1)), Flatten(), Linear(3)], (1, 23, 1)),
+    "wide": ([Conv2d(3, (1, 5)), ReLU(), MaxPool2d((1, 3)), Flatten(), Linear(3)], (1, 1, 23)),
+    "nothing to learn": ([AvgPool2d(2), Tanh(), Flatten()], (3, 4, 4)),
+}  # fmt: skip
+
+
+#: the same of nets whose samples or branches meet
+JOINED: dict[str, tuple[list[Layer], tuple[int, ...]]] = {
     "batch norm": ([Conv2d(5, 3), BatchNorm2d(), ReLU(), MaxPool2d(2), Conv2d(4, 2), Tanh(), BatchNorm2d(1e-3, 0.3),
                     Flatten(), Linear(3)], (2, 8, 9)),
     "batch norm of pixels": ([BatchNorm(), Conv2d(4, 3, padding=1), BatchNorm(running="cumulative"), Flatten(),
@@ -105,11 +115,6 @@ NETS: dict[str, tuple[list[Layer], tuple[int, ...]]] = {
                              [LocalResponseNorm(3)], [AvgPool2d(3, 1, 1)], []]), Residual([Conv2d(18, 1)]), Flatten()],
                             (1, 6, 5)),
     "concat of vectors": ([Concat([[Linear(4), Tanh()], [Linear(3), BatchNorm()], []]), Linear(3)], (5,)),
-    "one channel": ([Conv2d(1, 3), ReLU(), Conv2d(1, 3), ReLU(), Flatten(), Linear(2)], (1, 7, 12)),
-    "many channels": ([Conv2d(37, 3, padding=1), ReLU(), Conv2d(29, 1), MaxPool2d(2), GlobalAvgPool2d()], (23, 6, 4)),
-    "tall": ([Conv2d(3, (5, 1)), ReLU(), MaxPool2d((3, 1)), Flatten(), Linear(3)], (1, 23, 1)),
-    "wide": ([Conv2d(3, (1, 5)), ReLU(), MaxPool2d((1, 3)), Flatten(), Linear(3)], (1, 1, 23)),
-    "nothing to learn": ([AvgPool2d(2), Tanh(), Flatten()], (3, 4, 4)),
 }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from native_nets import NETS
+from native_nets import JOINED, NETS
 
 from pellucid.engine import memory
 from pellucid.engine.memory import Layout
@@ -16,6 +16,8 @@ from pellucid.engine.steps import Slot, Step
 from pellucid.graph import Graph
 from pellucid.layers import BatchNorm2d, Conv2d, GlobalAvgPool2d, Layer, Linear, ReLU, Residual
 from pellucid.tensor_table import offsets
+
+ALL = NETS | JOINED
 
 
 def lower(layers: list[Layer], shape: tuple[int, ...]) -> Program:
@@ -112,10 +114,10 @@ def play(program: Program) -> None:
 
 
 @pytest.mark.parametrize("small", [0, 2**16])
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", ALL)
 def test_nobody_reads_what_another_has_written_over(name: str, small: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "SMALL", small)
-    play(lower(*NETS[name]))
+    play(lower(*ALL[name]))
 
 
 def deep(blocks: int) -> tuple[list[Layer], tuple[int, ...]]:
@@ -140,7 +142,7 @@ def test_a_deep_network_takes_one_place_for_many_values() -> None:
 
 
 def test_a_small_network_keeps_everything_in_a_place_of_its_own() -> None:
-    program = lower(*NETS["residual"])
+    program = lower(*ALL["residual"])
     assert program.prediction is program.training
     assert not program.training.reused
     owned = {(start, slot.lanes) for slot, start in zip(program.slots, program.training.values, strict=True)}

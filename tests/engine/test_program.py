@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from native_nets import NETS
+from native_nets import JOINED, NETS
 
 from pellucid.engine import program as lowering
 from pellucid.engine import steps
@@ -36,6 +36,8 @@ from pellucid.tensor_table import offsets
 from pellucid.zoo import nguyen
 
 NATIVE = Path(__file__).parents[2] / "native"
+
+ALL = NETS | JOINED
 
 
 def lower(layers: list[Layer], shape: tuple[int, ...]) -> Program:
@@ -151,9 +153,9 @@ def read_columns(step: Step, outputs: int) -> np.ndarray:
     return stride * np.arange(outputs)[:, None] + dilation * np.arange(kernel) - before
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", ALL)
 def test_whatever_a_convolution_reads_beyond_the_edges_is_border(name: str) -> None:
-    program = lower(*NETS[name])
+    program = lower(*ALL[name])
     for step in program.steps:
         source, output = program.slots[step.input], program.slots[step.output]
         if step.op != "conv":
@@ -171,9 +173,9 @@ def test_whatever_a_convolution_reads_beyond_the_edges_is_border(name: str) -> N
             assert output.border >= lowering.TILE_PIXELS - 1
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", ALL)
 def test_packed_weights_have_room(name: str) -> None:
-    layers, shape = NETS[name]
+    layers, shape = ALL[name]
     program = lower(layers, shape)
     given = sent(program)
     convolutions = [step for step in program.steps if step.op == "conv"]
