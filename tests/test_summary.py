@@ -13,7 +13,18 @@ import pytest
 from rich.console import Console
 
 from pellucid import Input, Layer, Network
-from pellucid.layers import Add, Concat, Conv2d, Flatten, Linear, MaxPool2d, ReLU, Residual
+from pellucid.layers import (
+    Add,
+    BatchNorm2d,
+    Concat,
+    Conv2d,
+    Flatten,
+    GlobalAvgPool2d,
+    Linear,
+    MaxPool2d,
+    ReLU,
+    Residual,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -272,7 +283,31 @@ def test_json():
         "parameter_bytes": 31184,
         "training_bytes_per_sample": 167840,
         "inference_bytes_per_sample": 55296,
+        "planned": None,
     }
+
+
+def test_what_the_native_engine_has_planned():
+    pytest.importorskip("pellucid._native", reason="installed without a C++ compiler")
+    # 7 numbers and their δ are 14 vectors of 16 samples; nothing before the first layer learns: its input has no δ.
+    summary = Network([Linear(3), ReLU(), Linear(2)], (2,), engine="native").summary()
+    assert summary.to_json()["planned"] == {
+        "training_bytes": (2 + 3 + 2 + 3 + 2) * 64,
+        "prediction_bytes": (2 + 3 + 2 + 3 + 2) * 64,
+        "whole_batch": False,
+    }
+    assert str(summary).splitlines()[-2:] == [
+        "native engine, training: 768 B a thread, which takes 16 samples at a time",
+        "native engine, prediction: 768 B a thread, which takes 16 samples at a time",
+    ]
+    layers = [Conv2d(8, 3, padding=1), BatchNorm2d(), ReLU(), Conv2d(8, 3, padding=1), GlobalAvgPool2d()]
+    planned = Network(layers, (3, 64, 64), engine="native").summary().planned
+    assert planned is not None
+    assert planned.whole_batch
+    # Three values of 8 maps are kept for the way back, two are alive at once on the way there.
+    assert planned.training_bytes > 3 * 8 * 64**2 * 64
+    assert 2 * 8 * 64**2 * 64 < planned.prediction_bytes < 3 * 8 * 64**2 * 64
+    assert planned.notes()[0].endswith("MiB for every 16 samples of a batch")
 
 
 def test_a_network_without_parameters():

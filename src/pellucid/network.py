@@ -318,7 +318,8 @@ class Network:
         """Return a table of layers, output shapes, parameters, multiply-adds and memory; print it to read it."""
         from pellucid.summary import Summary
 
-        return Summary(self.graph, self._params, self.dtype)
+        planned = None if self._native is None else self._native.planned_memory()
+        return Summary(self.graph, self._params, self.dtype, planned)
 
     def save(self, path: str | Path) -> None:
         """Write a model file (safetensors; the description as JSON in its metadata), whole or not at all.

@@ -19,6 +19,8 @@ from pellucid.machine import readable
 if TYPE_CHECKING:
     from rich.console import Group
 
+    from pellucid.engine.memory import PlannedMemory
+
 HEADINGS = ("name", "layer", "output shape", "parameters", "multiply-adds")
 
 
@@ -61,14 +63,18 @@ class Summary:
             the gradients of the parameters and the optimizer's state come on top.
         inference_bytes_per_sample: the most that is alive at once while predicting, when every value is let go after
             its last reader. What a layer needs while it computes comes on top.
+        planned: what the native engine has planned, and takes, for values and δ; None if it does not run the network.
 
     Args:
         graph: the network's graph.
         params: its parameters by full name.
         dtype: of parameters and values.
+        planned: from the native engine.
     """
 
-    def __init__(self, graph: Graph, params: Mapping[str, Array], dtype: Any) -> None:
+    def __init__(
+        self, graph: Graph, params: Mapping[str, Array], dtype: Any, planned: PlannedMemory | None = None
+    ) -> None:
         learned = Counter[str]()
         for name, value in params.items():
             learned[name.rpartition(".")[0]] += value.size
@@ -84,6 +90,7 @@ class Summary:
         values = prod(self.input_shape) + sum(prod(row.shape) for row in self.rows)
         self.training_bytes_per_sample = 2 * values * self.dtype.itemsize
         self.inference_bytes_per_sample = _most_alive(graph) * self.dtype.itemsize
+        self.planned = planned
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as plain JSON types; bytes of values are for one sample."""
@@ -96,6 +103,7 @@ class Summary:
             "parameter_bytes": self.parameter_bytes,
             "training_bytes_per_sample": self.training_bytes_per_sample,
             "inference_bytes_per_sample": self.inference_bytes_per_sample,
+            "planned": None if self.planned is None else asdict(self.planned),
         }
 
     def __str__(self) -> str:
@@ -143,10 +151,12 @@ class Summary:
         return "total", "", "", f"{self.parameters:,}", f"{self.multiply_adds:,}"
 
     def _notes(self) -> tuple[str, ...]:
+        planned = () if self.planned is None else self.planned.notes()
         return (
             f"parameters: {readable(self.parameter_bytes)}",
             f"training, a sample: {readable(self.training_bytes_per_sample)} (input and all outputs, and a δ for each)",
             f"inference, a sample: {readable(self.inference_bytes_per_sample)} (the most values alive at once)",
+            *planned,
         )
 
 

@@ -16,10 +16,11 @@ from native_nets import NETS
 import pellucid.layers
 from pellucid import Network, machine
 from pellucid.engine import room
+from pellucid.engine.program import WIDE
 from pellucid.engine.threads import threads
 from pellucid.errors import EngineError, EngineWarning, ModelFileError, PellucidError, TooLargeError
 from pellucid.graph import Graph
-from pellucid.layers import BatchNorm, BatchNorm2d, Conv2d, Flatten, GlobalAvgPool2d, Layer, Linear, MaxPool2d, ReLU
+from pellucid.layers import BatchNorm, BatchNorm2d, Conv2d, Flatten, GlobalAvgPool2d, Layer, Linear, ReLU
 
 GIB = 2**30
 
@@ -84,12 +85,11 @@ def test_a_system_that_does_not_tell_its_memory_is_trusted(monkeypatch: pytest.M
 
 def test_a_block_of_16_that_does_not_fit() -> None:
     pytest.importorskip("pellucid._native", reason="installed without a C++ compiler")
-    # y takes 16·64·512² numbers of 4 bytes, 1 GiB, and so do its δ and the same tile by tile; pooled, each takes a
-    # quarter of it.
-    layers = [Conv2d(64, 3, padding=1), MaxPool2d(2), Conv2d(64, 3, padding=1), Conv2d(64, 3, padding=1)]
+    # y takes 16·64·512² numbers of 4 bytes, 1 GiB. Kept until the way back are three of them, and then there are two δ.
+    layers: list[Layer] = [Conv2d(64, 3, padding=1), ReLU()] * 3
     layers += [Conv2d(64, 3, padding=1), GlobalAvgPool2d()]
     message = (
-        r"16 samples at once, as the native engine takes them, would take 5\.\d+ GiB, and there are 4 GiB in all; "
+        r"16 samples at once, as the native engine takes them, would take 6\.\d+ GiB, and there are 4 GiB in all; "
         r"layer '0' Conv2d\(64, 3, padding=1\) has the largest output, \(64, 512, 512\): make it smaller, or use engine"
     )
     with pytest.raises(TooLargeError, match=message):
@@ -144,17 +144,39 @@ def test_batches_that_no_memory_holds_on_the_reference_engine() -> None:
 
 def test_batches_that_no_memory_holds_on_the_native_engine() -> None:
     pytest.importorskip("pellucid._native", reason="installed without a C++ compiler")
-    network = Network([Linear(1000)], (10**4,), engine="native", n_jobs=1)
-    # one block in progress: 2·(10⁴ + 10³) vectors of 64 bytes; each block has gradients of its own, 10⁷ + 10³ numbers
+    network = Network([Linear(200)], (10**4,), engine="native", n_jobs=1)
+    # one block in progress: 10⁴ + 2·200 vectors of 64 bytes; each block has gradients of its own, 2·10⁶ + 200 numbers
     assert threads(1) == 1
-    x = without_memory(16 * 110, (10**4,))
+    x = without_memory(16 * 550, (10**4,))
     with pytest.raises(
-        TooLargeError, match=r"a batch of 1,760 samples would take 4\.106 GiB, and .*smaller batch_size"
+        TooLargeError, match=r"a batch of 8,800 samples would take 4\.105 GiB, and .*smaller batch_size"
     ):
-        network.batch_gradient(x, without_memory(16 * 110, (1000,), np.float32))
-    with pytest.raises(TooLargeError, match=r"a batch of 2,000,000 samples would take 7\.452 GiB"):
-        network.forward(without_memory(2 * 10**6, (10**4,)), batch_size=10**12)
-    assert network.forward(x[:3]).shape == (3, 1000)
+        network.batch_gradient(x, without_memory(16 * 550, (200,), np.float32))
+    with pytest.raises(TooLargeError, match=r"a batch of 10,000,000 samples would take 7\.451 GiB"):
+        network.forward(without_memory(10**7, (10**4,)), batch_size=10**12)
+    assert network.forward(x[:3]).shape == (3, 200)
+
+
+def test_what_a_batch_takes_by_the_networks_kind() -> None:
+    pytest.importorskip("pellucid._native", reason="installed without a C++ compiler")
+
+    def need(layers: list[Layer], parameters: int, *, training: bool = True) -> list[float]:
+        """Return the bytes for 5, 16, 17 and 100 samples on 2 threads, in blocks of 16."""
+        program = Network(layers, (3, 40, 40), engine="native")._native.program
+        block = program.bytes_of(16, 1, 0, training=training)
+        return [program.bytes_of(n, 2, parameters, training=training) / block for n in (5, 16, 17, 100)]
+
+    plain: list[Layer] = [Conv2d(4, 3), Flatten()]
+    # Threads have a block each; with batch norm, every block of the batch waits for the others.
+    assert need(plain, 0) == [1, 1, 2, 2]
+    normed: list[Layer] = [Conv2d(4, 3), BatchNorm2d(), Flatten()]
+    assert need(normed, 0) == [1, 1, 2, 7]
+    assert need(normed, 0, training=False) == [1, 1, 2, 2]
+    # With many parameters all threads work on one block, and there is one set of gradients.
+    block = Network(plain, (3, 40, 40), engine="native")._native.program.bytes_of(16, 1, 0, training=True)
+    assert need(plain, WIDE) == [1 + 4 * WIDE / block] * 4
+    assert need(plain, WIDE - 1)[2:] == [2 + 2 * 4 * (WIDE - 1) / block, 2 + 7 * 4 * (WIDE - 1) / block]
+    assert need(plain, WIDE, training=False) == [1] * 4
 
 
 def test_a_file_that_describes_such_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

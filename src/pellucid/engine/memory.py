@@ -12,6 +12,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from pellucid.engine import winograd
+from pellucid.machine import readable
 
 if TYPE_CHECKING:
     from pellucid.engine.steps import Slot, Step
@@ -41,6 +42,29 @@ class Layout:
     scratch: list[int]
     size: int
     reused: bool
+
+
+@dataclass(frozen=True)
+class PlannedMemory:
+    """What the native engine takes for the values and δ of 16 samples, and for the notes its steps make.
+
+    Attributes:
+        training_bytes: of 16 samples.
+        prediction_bytes: of 16 samples.
+        whole_batch: whether training keeps all samples of a batch, as batch norm needs; else 16 a thread.
+    """
+
+    training_bytes: int
+    prediction_bytes: int
+    whole_batch: bool
+
+    def notes(self) -> tuple[str, str]:
+        """Return the lines below the table."""
+        which = "for every 16 samples of a batch" if self.whole_batch else "a thread, which takes 16 samples at a time"
+        return (
+            f"native engine, training: {readable(self.training_bytes)} {which}",
+            f"native engine, prediction: {readable(self.prediction_bytes)} a thread, which takes 16 samples at a time",
+        )
 
 
 @dataclass

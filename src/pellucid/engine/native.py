@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from pellucid.arrays import Array
-from pellucid.engine.program import LANES, Program
+from pellucid.engine.memory import PlannedMemory
+from pellucid.engine.program import LANE_BYTES, LANES, Program
 from pellucid.engine.room import largest_output, require_room
 from pellucid.engine.threads import forks, threads
 from pellucid.errors import ConfigError, DataError, EngineError, TooLargeError
@@ -183,6 +184,13 @@ class NativeEngine:
             return training.step(self._runner, rows, place, rate, step, workers, network_step)
         except MemoryError as error:
             raise _no_memory_left(len(rows)) from error
+
+    def planned_memory(self) -> PlannedMemory:
+        """Return what :meth:`~pellucid.network.Network.summary` tells of the plan."""
+        program = self.program
+        return PlannedMemory(
+            program.training.size * LANE_BYTES, program.prediction.size * LANE_BYTES, program.statistics > 0
+        )
 
     def _require_statistics(self, samples: int) -> None:
         if samples * self.program.values_of_a_statistic == 1:
