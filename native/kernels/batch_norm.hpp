@@ -122,20 +122,31 @@ inline void recall_norms(const Program& program, const Step& step, const Batch& 
     }
 }
 
+// pixel(v, statistic, γ, β) for a row; one statistic for all of it stays in registers.
+template <typename Pixel>
+void each_pixel(const Slot& slot, const Step& step, const float* params, const Norm* norms, int row, Pixel pixel) {
+    const std::ptrdiff_t i = statistic_of_row(slot, step, row);
+    const float *gamma = params + step.weight + i, *beta = params + step.bias + i;
+    norms += step.norm + i;
+    if (step.per_pixel) {
+        for (int v = 0; v < slot.width; ++v) pixel(v, norms[v], gamma[v], beta[v]);
+        return;
+    }
+    const Norm norm = *norms;
+    const float g = *gamma, b = *beta;
+    for (int v = 0; v < slot.width; ++v) pixel(v, norm, g, b);
+}
+
 inline void normalize(const Program& program, const Step& step, const Batch& batch, const Norm* norms, lanes* arena,
                       Part part) {
     const Slot &in = program.slots[step.input], &out = program.slots[step.output];
     const Slot* addend = step.addend < 0 ? nullptr : program.slots + step.addend;
-    const int next = step.per_pixel;
     for (const int row : part.of(out.channels * out.height)) {
         const lanes* x = row_of(in, arena, in.value, row);
         lanes* y = row_of(out, arena, out.value, row);
-        std::ptrdiff_t i = statistic_of_row(in, step, row);
-        const float *gamma = batch.params + step.weight, *beta = batch.params + step.bias;
-        const Norm* norm = norms + step.norm;
-        for (int v = 0; v < out.width; ++v, i += next) {
-            y[v] = (x[v] - norm[i].mean) * (norm[i].inverse * gamma[i]) + beta[i];
-        }
+        each_pixel(in, step, batch.params, norms, row, [&](int v, const Norm& norm, float gamma, float beta) {
+            y[v] = (x[v] - norm.mean) * (norm.inverse * gamma) + beta;
+        });
         if (addend) {
             const lanes* a = row_of(*addend, arena, addend->value, row);
             for (int v = 0; v < out.width; ++v) y[v] += a[v];
@@ -199,19 +210,15 @@ inline void normalize_backward(const Program& program, const Step& step, const B
                                const Norm* norms, lanes* arena, Part part) {
     const Slot &in = program.slots[step.input], &out = program.slots[step.output];
     const lanes counted = counted_lanes(batch, first);
-    const int next = step.per_pixel;
     for (const int row : part.of(out.channels * out.height)) {
         addend_backward(program, step, arena, row);
         if (!step.needs_dx) continue;
         const lanes *x = row_of(in, arena, in.value, row), *dy = row_of(out, arena, out.delta, row);
         lanes* dx = row_of(in, arena, in.delta, row);
-        std::ptrdiff_t i = statistic_of_row(in, step, row);
-        const float* gamma = batch.params + step.weight;
-        const Norm* norm = norms + step.norm;
-        for (int v = 0; v < out.width; ++v, i += next) {
-            const lanes rest = dy[v] - norm[i].delta - (x[v] - norm[i].mean) * (norm[i].inverse * norm[i].product);
-            const lanes mine = rest * (norm[i].inverse * gamma[i]) * counted;
+        each_pixel(in, step, batch.params, norms, row, [&](int v, const Norm& norm, float gamma, float) {
+            const lanes rest = dy[v] - norm.delta - (x[v] - norm.mean) * (norm.inverse * norm.product);
+            const lanes mine = rest * (norm.inverse * gamma) * counted;
             dx[v] = step.adds ? dx[v] + mine : mine;
-        }
+        });
     }
 }
