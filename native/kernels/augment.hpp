@@ -21,13 +21,12 @@ inline int number_below(int count, std::uint32_t word) {
 // Of a block's samples, by their rows in the data set.
 inline void draw_views(const Batch& batch, const Slot& in, const std::int64_t* rows, View* views) {
     const Augmentation& settings = batch.augmentation;
+    std::uint32_t samples[kLanes];
+    for (int t = 0; t < kLanes; ++t) samples[t] = static_cast<std::uint32_t>(rows[t]);
     const std::uint32_t place = 0xFFFFFFFFu, step = static_cast<std::uint32_t>(batch.step);
     RandomWords crop, square;
-    for (std::uint32_t t = 0; t < kLanes; ++t) {
-        const std::uint32_t row = static_cast<std::uint32_t>(rows[t]);
-        draw_lane(0, row, place, step, batch.seed, t, crop);
-        draw_lane(1, row, place, step, batch.seed, t, square);
-    }
+    draw(0, samples, place, step, batch.seed, crop);
+    draw(1, samples, place, step, batch.seed, square);
     const int moves = 2 * settings.padding + 1, before = settings.cutout / 2;
     for (int t = 0; t < kLanes; ++t) {
         views[t] = {
