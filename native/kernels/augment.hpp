@@ -23,6 +23,7 @@ inline void draw_views(const Batch& batch, const Slot& in, const std::int64_t* r
     const Augmentation& settings = batch.augmentation;
     std::uint32_t samples[kLanes];
     for (int t = 0; t < kLanes; ++t) samples[t] = static_cast<std::uint32_t>(rows[t]);
+    // Stands where dropout has the position of its layer: no program is as long as that.
     const std::uint32_t place = 0xFFFFFFFFu, step = static_cast<std::uint32_t>(batch.step);
     RandomWords crop, square;
     draw(0, samples, place, step, batch.seed, crop);
