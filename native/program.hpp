@@ -95,6 +95,15 @@ struct Program {
     bool wide = false;          // many parameters: one set of gradients, and every block is shared by all threads
 };
 
+// What happens to the images on the way in; pellucid/augmentation.py has the equations.
+struct Augmentation {
+    int padding = 0;  // pixels by which a crop is moved at most
+    bool flip = false;
+    int cutout = 0;  // side of the square that is blanked
+
+    bool any() const { return padding > 0 || flip || cutout > 0; }
+};
+
 // One batch, and where its results go. Samples are gathered by `rows` from images and targets of the whole data set.
 struct Batch {
     const void* images;  // (N, C, H, W) bytes, divided by 255 on the way in, or floats
@@ -114,6 +123,7 @@ struct Batch {
     float* state;              // running statistics; training moves them on
     Update* update;            // done once the gradients are complete; null for none
     bool activated = false;    // outputs after the loss's activation: predictions
+    Augmentation augmentation = {};
 };
 
 // What a convolution computes in one go.

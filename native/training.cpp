@@ -26,6 +26,10 @@ Training::Outcome Training::step(Runner& runner, const std::int64_t* rows, std::
             sizes_.classes == static_cast<std::size_t>(out.channels) &&
             sizes_.state == static_cast<std::size_t>(program.state),
         "the runner is that of another network");
+    const Augmentation& a = batch_.augmentation;
+    require(a.padding >= 0 && (a.padding == 0 || (a.padding < in.height && a.padding < in.width)) && a.cutout >= 0 &&
+                a.cutout <= in.height && a.cutout <= in.width,
+            "the augmentation does not fit the images");
     require(threads >= 1 && count >= 1 && step >= 1, "threads, count and step must be at least 1");
     require(place <= sizes_.room && count <= sizes_.room - place, "the outputs have no room for the batch");
     for (std::size_t i = 0; i < count; ++i) {

@@ -82,7 +82,8 @@ std::vector<pellucid::Weights> weights(const nb::list& rows, std::size_t paramet
 void make(Held* self, const Images& images, const std::optional<Floats>& mean, const Matrix& target,
           const Doubles& weight, bool weighted_mean, const Flat& params, const Flat& gradients,
           const std::vector<Flat>& slots, const Output& outputs, const nb::list& regularized,
-          const nb::dict& update_fields, std::uint64_t seed, const std::optional<Flat>& state) {
+          const nb::dict& update_fields, std::uint64_t seed, const std::optional<Flat>& state, int padding, bool flip,
+          int cutout) {
     const bool bytes = images.dtype() == nb::dtype<std::uint8_t>();
     require(bytes || images.dtype() == nb::dtype<float>(), "images must be uint8 or float32");
     require(images.ndim() > 0 && images.shape(0) > 0, "there are no images");
@@ -102,6 +103,7 @@ void make(Held* self, const Images& images, const std::optional<Floats>& mean, c
     batch.seed = seed;
     batch.state = state ? state->data() : nullptr;
     batch.training = true;
+    batch.augmentation = {padding, flip, cutout};
     const Training::Sizes sizes{samples,       sample,           target.shape(1),
                                 params.size(), outputs.shape(0), state ? state->size() : 0};
     new (self) Held{images,
@@ -135,7 +137,7 @@ void bind_training(nb::module_& module) {
         .def("__init__", &make, "images"_a.noconvert(), "mean"_a.noconvert() = nb::none(), "target"_a.noconvert(),
              "weight"_a.noconvert(), "weighted_mean"_a, "params"_a.noconvert(), "gradients"_a.noconvert(),
              "slots"_a.noconvert(), "outputs"_a.noconvert(), "regularized"_a, "update"_a, "seed"_a = 0,
-             "state"_a.noconvert() = nb::none())
+             "state"_a.noconvert() = nb::none(), "padding"_a = 0, "flip"_a = false, "cutout"_a = 0)
         .def("step", &step, "runner"_a, "rows"_a.noconvert(), "place"_a, "rate"_a, "step"_a, "threads"_a,
              "network_step"_a = 0,
              "One step; returns the loss with its penalties, and whether gradient and new parameters are finite. "

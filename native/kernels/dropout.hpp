@@ -18,10 +18,12 @@ inline void drop(const Step& step, const Batch& batch, int first, const Slot& sh
     const int rows = shape.channels * shape.height, entries = rows * shape.width;
     const words dropped = words{} + dropped_words(step.p);
     const lanes scale = lanes{} + static_cast<float>(1.0 / (1.0 - step.p));
+    std::uint32_t samples[kLanes];
+    for (std::uint32_t t = 0; t < kLanes; ++t) samples[t] = static_cast<std::uint32_t>(first) + t;
     RandomWords random;
     for (const int group : part.of((entries + 3) / 4)) {
-        draw(static_cast<std::uint32_t>(group), static_cast<std::uint32_t>(first),
-             static_cast<std::uint32_t>(step.position), static_cast<std::uint32_t>(batch.step), batch.seed, random);
+        draw(static_cast<std::uint32_t>(group), samples, static_cast<std::uint32_t>(step.position),
+             static_cast<std::uint32_t>(batch.step), batch.seed, random);
         for (int i = 0; i < 4 && 4 * group + i < entries; ++i) {
             const int entry = 4 * group + i, row = entry / shape.width, v = entry % shape.width;
             words word;

@@ -1,6 +1,7 @@
 // Samples into lanes and out of them.
 #pragma once
 
+#include "augment.hpp"
 #include "part.hpp"
 #include "prediction.hpp"
 #include "program.hpp"
@@ -8,6 +9,7 @@
 // Gather a block's images by row number, scale bytes, take the mean off, and lay the samples side by side.
 template <typename Pixel>
 void gather(const Program& program, const Batch& batch, int first, lanes* arena, Part part) {
+    if (batch.augmentation.any()) return gather_augmented<Pixel>(program, batch, first, arena, part);
     const Slot& in = program.slots[program.input];
     const std::ptrdiff_t size = static_cast<std::ptrdiff_t>(in.channels) * in.height * in.width;
     const Pixel* images = static_cast<const Pixel*>(batch.images);

@@ -11,12 +11,12 @@ struct RandomWords {
     alignas(64) std::uint32_t words[4][kLanes];
 };
 
-// Of the counters (group, sample + t, layer, step), t being the lane. Written for one lane: the compiler makes vectors
+// Of the counters (group, samples[t], layer, step), t being the lane. Written for one lane: the compiler makes vectors
 // of the loop, and knows better than a vector type would tell it how to get at the high half of a product.
-inline void draw(std::uint32_t group, std::uint32_t sample, std::uint32_t layer, std::uint32_t step, std::uint64_t seed,
-                 RandomWords& found) {
+inline void draw(std::uint32_t group, const std::uint32_t* samples, std::uint32_t layer, std::uint32_t step,
+                 std::uint64_t seed, RandomWords& found) {
     for (std::uint32_t t = 0; t < kLanes; ++t) {
-        std::uint32_t a = group, b = sample + t, c = layer, d = step;
+        std::uint32_t a = group, b = samples[t], c = layer, d = step;
         std::uint32_t key = static_cast<std::uint32_t>(seed), other = static_cast<std::uint32_t>(seed >> 32);
         for (int round = 0; round < 10; ++round) {
             const std::uint64_t p = std::uint64_t{0xD2511F53} * a, q = std::uint64_t{0xCD9E8D57} * c;

@@ -18,6 +18,7 @@ int main() {
     test_softmax();
     test_response_norm();
     test_dropout();
+    test_augment();
     test_loss();
     test_networks();
     test_denormals();

@@ -56,8 +56,8 @@ std::vector<std::size_t> winners(const Step& step, const Slot& in, const Slot& o
 }
 
 // Philox4x32-10: word `entry` mod 4 of the counter (entry / 4, sample, layer, step).
-std::uint32_t random_word(const Data& data, std::size_t entry, std::size_t sample, int layer) {
-    std::uint64_t counter[4] = {entry / 4, sample, static_cast<std::uint64_t>(layer), data.step & 0xFFFFFFFF};
+std::uint32_t random_word(const Data& data, std::size_t entry, std::size_t sample, std::uint64_t layer) {
+    std::uint64_t counter[4] = {entry / 4, sample, layer, data.step & 0xFFFFFFFF};
     std::uint64_t low = data.seed & 0xFFFFFFFF, high = data.seed >> 32;
     for (int round = 0; round < 10; ++round) {
         const std::uint64_t p = 0xD2511F53 * counter[0], q = 0xCD9E8D57 * counter[2];
@@ -74,8 +74,33 @@ std::uint32_t random_word(const Data& data, std::size_t entry, std::size_t sampl
 Values dropped(const Step& step, const Values& x, const Data& data, std::size_t sample) {
     Values y(x.size());
     for (std::size_t i = 0; i < y.size(); ++i) {
-        const bool kept = random_word(data, i, sample, step.position) >= std::round(step.p * 4294967296.0);
+        const std::uint64_t layer = static_cast<std::uint64_t>(step.position);
+        const bool kept = random_word(data, i, sample, layer) >= std::round(step.p * 4294967296.0);
         y[i] = kept ? x[i] / (1.0 - step.p) : 0.0;
+    }
+    return y;
+}
+
+// A sample x of the data set as it is trained on, by the equations of pellucid/augmentation.py.
+Values augmented(const Data& data, const Slot& in, const Values& x, std::size_t row) {
+    const Augmentation& settings = data.augmentation;
+    const auto number = [&](std::size_t word, int count) {
+        return static_cast<int>(std::floor(random_word(data, word, row, 0xFFFFFFFF) / 4294967296.0 * count));
+    };
+    const int a = number(0, 2 * settings.padding + 1) - settings.padding;
+    const int b = number(1, 2 * settings.padding + 1) - settings.padding;
+    const bool flipped = settings.flip && number(2, 2) == 0;
+    const int top = number(4, in.height) - settings.cutout / 2, left = number(5, in.width) - settings.cutout / 2;
+    Values y(x.size());
+    for (int c = 0; c < in.channels; ++c) {
+        for (int u = 0; u < in.height; ++u) {
+            for (int v = 0; v < in.width; ++v) {
+                const int i = u + a, j = (flipped ? in.width - 1 - v : v) + b;
+                const bool inside = i >= 0 && i < in.height && j >= 0 && j < in.width;
+                const bool cut = u >= top && u < top + settings.cutout && v >= left && v < left + settings.cutout;
+                if (inside && !cut) y[at(in, c, u, v)] = x[at(in, c, i, j)];
+            }
+        }
     }
     return y;
 }
@@ -326,7 +351,9 @@ Naive run_naively(const Net& net, const Data& data) {
     found.gradients.resize(static_cast<std::size_t>(net.parameters));
     for (std::size_t t = 0; t < data.rows.size(); ++t) {
         const std::size_t row = static_cast<std::size_t>(data.rows[t]);
-        std::vector<Values> value{input_of(data, row, at(net.slots[0], net.slots[0].channels, 0, 0))}, before{{}};
+        const Slot& in = net.slots[0];
+        std::vector<Values> value{augmented(data, in, input_of(data, row, at(in, in.channels, 0, 0)), row)};
+        std::vector<Values> before{{}};
         for (std::size_t i = 0; i < steps; ++i) {
             const Step& step = net.plans[i].step;
             before.push_back(forward(net.plans[i], net.slots[i], net.slots[i + 1], value[i], data, t));

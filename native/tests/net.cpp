@@ -242,6 +242,7 @@ Batch make_batch(const Net& net, const Data& data, int threads, Task task, Resul
     batch.seed = data.seed;
     batch.step = data.step;
     batch.training = learn;
+    batch.augmentation = data.augmentation;
     return batch;
 }
 

@@ -86,6 +86,7 @@ struct Data {
     std::vector<float> mean, target, weight, params;
     std::vector<std::int64_t> rows;
     std::uint64_t seed = 0, step = 0;
+    Augmentation augmentation = {};
 };
 
 struct Result {

@@ -187,6 +187,18 @@ void test_refusals(const Engine& engine) {
     check(refuses(strange, 0, 0, 1, 1), "another network's runner");
     check(refuses(runner, -1, 0, 1, 1) && refuses(runner, 22, 0, 1, 1), "rows out of range");
     check(refuses(runner, 0, 19, 1, 1), "outputs out of range");
+    for (const Augmentation& beyond : {Augmentation{1}, Augmentation{-1}, Augmentation{0, true, 2}}) {
+        Case augmented = c;
+        augmented.data.augmentation = beyond;  // images of one pixel
+        const std::int64_t row = 0;
+        bool refused = false;
+        try {
+            augmented.training().step(runner, &row, 1, 0, 0.1, 1, 1);
+        } catch (const std::invalid_argument&) {
+            refused = true;
+        }
+        check(refused, "an augmentation that does not fit");
+    }
     check(refuses(runner, 0, 0, 0, 1) && refuses(runner, 0, 0, 1, 0), "step and threads out of range");
 }
 

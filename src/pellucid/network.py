@@ -11,6 +11,7 @@ import numpy as np
 from pellucid import blueprint, inputs
 from pellucid.arrays import Array, Shape, Tensors
 from pellucid.engine import lower, reference
+from pellucid.engine.inheritance import speaks_for
 from pellucid.engine.room import require_room, require_room_for_parameters, sample_bytes
 from pellucid.engine.threads import check_n_jobs
 from pellucid.errors import ConfigError, DataError
@@ -23,6 +24,7 @@ from pellucid.tensor_table import TensorTable, flat_views, offsets, views
 from pellucid.tracing import Step, Trace
 
 if TYPE_CHECKING:
+    from pellucid.augmentation import Augmentation
     from pellucid.engine.update import NativeTraining
     from pellucid.optimizers import Optimizer
     from pellucid.summary import Summary
@@ -225,22 +227,23 @@ class Network:
         return value, self.named(gradient)
 
     def batch_gradient(
-        self, images: Array, target: Array, sample_weight: Array | None = None
+        self, images: Array, target: Array, sample_weight: Array | None = None, *, prepared: bool = False
     ) -> tuple[float, Array, Array]:
         """Return J, its gradient and the outputs for a batch that :meth:`check_samples` has passed.
 
-        The gradient is laid out like :attr:`flat_parameters`.
+        The gradient is laid out like :attr:`flat_parameters`. Images that are ``prepared`` have gone through
+        :meth:`prepare` already.
         """
         if self._native is not None:
             weight = self.loss.weights(target, sample_weight)
             if self.loss.reduction == "mean":
                 weight = weight / weight.sum()
             value, gradient, outputs = self._native.gradients(
-                self._pixels(images), target, weight, self._flat, self._mean, self.seed, self.step
+                self._pixels(images), target, weight, self._flat, None if prepared else self._mean, self.seed, self.step
             )
         else:
             self._require_room(len(images))
-            x = self.prepare(images)
+            x = images if prepared else self.prepare(images)
             run = reference.forward(
                 self.graph, self._params, self._state, x, training=True, seed=self.seed, step=self.step
             )
@@ -253,7 +256,13 @@ class Network:
         return value, gradient, outputs
 
     def native_training(
-        self, optimizer: Optimizer, images: Array, target: Array, weight: Array, outputs: Array
+        self,
+        optimizer: Optimizer,
+        images: Array,
+        target: Array,
+        weight: Array,
+        outputs: Array,
+        augment: Augmentation | None = None,
     ) -> NativeTraining | None:
         """Return what does a whole step in one native call; None if NumPy must have a part in it.
 
@@ -262,6 +271,7 @@ class Network:
             images, target: all samples, as :meth:`check_samples` returns them.
             weight: w, (N,), from the loss's ``weights``.
             outputs: (rows, K), where steps put the outputs.
+            augment: what happens to the images on the way in.
 
         Raises:
             DataError: numbers too large for float32.
@@ -269,7 +279,8 @@ class Network:
         from pellucid.engine.update import NativeTraining, native_update
 
         update = native_update(optimizer, self.regularization)
-        if self._native is None or update is None:
+        known = augment is None or speaks_for(type(augment), "native", "apply")
+        if self._native is None or update is None or not known:
             return None
         regularized = [
             (self._offsets[name], len(self._params[name]), self._params[name][0].size) for name in self._regularized
@@ -277,6 +288,7 @@ class Network:
         return NativeTraining(
             self._native, optimizer, update, self._flat, regularized, outputs,
             images=self._pixels(images), mean=self._mean, target=target, weight=weight, seed=self.seed,
+            **({} if augment is None else augment.native()),
         )  # fmt: skip
 
     def trace(self, x: Any, y: Any, *, training: bool = True) -> Trace:

@@ -42,7 +42,7 @@ def test_help_names_every_network_of_the_zoo(cli, command, monkeypatch):
 def test_help_names_every_data_set(cli, command, monkeypatch):
     monkeypatch.setenv("COLUMNS", "300")
     text = cli(command, "--help").stdout
-    assert all(name in text for name in ("digits", *catalogue.MNIST_LIKE))
+    assert all(name in text for name in ("digits", *catalogue.READERS))
 
 
 def test_no_command(cli):

@@ -15,7 +15,7 @@ DataDir: TypeAlias = Annotated[
     Path | None,
     typer.Option(help="Folder that holds the data files; else the environment variable PELLUCID_DATA_DIR."),
 ]
-DataName: TypeAlias = Annotated[str, typer.Option(help="digits, mnist, fashion-mnist or usps.")]
+DataName: TypeAlias = Annotated[str, typer.Option(help="digits, mnist, fashion-mnist, usps or cifar10.")]
 Engine: TypeAlias = Annotated[str, typer.Option(help="What computes: auto, reference or native.")]
 ModelFile: TypeAlias = Annotated[Path, typer.Argument(help="Model file, as train writes it.", metavar="MODEL")]
 ModelOrName: TypeAlias = Annotated[

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from pellucid.data.cifar10 import load_cifar10
 from pellucid.data.dataset import DIGITS, Dataset
 from pellucid.data.digits import load_digits
 from pellucid.data.mnist_like import MnistLike
@@ -24,14 +25,14 @@ CLOTHES = (
     "Ankle boot",
 )
 
-MNIST_LIKE = {
-    data.name: data
-    for data in (
-        MnistLike("mnist", "t10k", DIGITS),
-        MnistLike("fashion-mnist", "t10k", CLOTHES),
-        MnistLike("usps", "test", DIGITS),
-    )
-}
+MNIST_LIKE = (
+    MnistLike("mnist", "t10k", DIGITS),
+    MnistLike("fashion-mnist", "t10k", CLOTHES),
+    MnistLike("usps", "test", DIGITS),
+)
+
+#: what reads the data sets that lie in files
+READERS = {**{data.name: data.load for data in MNIST_LIKE}, "cifar10": load_cifar10}
 
 
 def load_dataset(name: str, data_dir: str | Path | None = None) -> Dataset:
@@ -44,6 +45,7 @@ def load_dataset(name: str, data_dir: str | Path | None = None) -> Dataset:
     ``mnist``           60,000 + 10,000         28×28 uint8   four IDX files, plain or ``.gz``
     ``fashion-mnist``   60,000 + 10,000         28×28 uint8   four IDX files, plain or ``.gz``
     ``usps``            7,291 + 2,007           16×16 uint8   four IDX files, plain or ``.gz``
+    ``cifar10``         50,000 + 10,000         32×32 uint8   ``cifar-10-binary.tar.gz``, packed or unpacked
     ==================  ======================  ============  =======================================
 
     Args:
@@ -52,7 +54,7 @@ def load_dataset(name: str, data_dir: str | Path | None = None) -> Dataset:
             variable ``PELLUCID_DATA_DIR``. Not needed for the digits.
 
     Returns:
-        Images (N, 1, H, W), as stored: a network divides ``uint8`` by 255 itself. Labels (N,), int64.
+        Images (N, C, H, W), as stored: a network divides ``uint8`` by 255 itself. Labels (N,), int64.
 
     Raises:
         ConfigError: there is no data set of that name.
@@ -61,9 +63,9 @@ def load_dataset(name: str, data_dir: str | Path | None = None) -> Dataset:
     """
     if name == "digits":
         return load_digits()
-    if name not in MNIST_LIKE:
-        raise ConfigError(f"no data set called {name!r}; there are {', '.join(('digits', *MNIST_LIKE))}")
+    if name not in READERS:
+        raise ConfigError(f"no data set called {name!r}; there are {', '.join(('digits', *READERS))}")
     given = data_dir or os.environ.get("PELLUCID_DATA_DIR")
     # The named folder first: the files of MNIST and of Fashion-MNIST have the same names.
     folders = [Path(given) / name, Path(given)] if given else []
-    return MNIST_LIKE[name].load(folders)
+    return READERS[name](folders)

@@ -21,7 +21,7 @@ from pellucid.errors import DataError
 #: type byte of the header to the NumPy type of the numbers
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _GZIP = b"\x1f\x8b"
-_CHUNK = 1 << 20
+CHUNK = 1 << 20
 
 
 def read_idx(path: str | Path) -> Array:
@@ -68,7 +68,7 @@ def _parse(stream: IO[bytes] | gzip.GzipFile, path: Path) -> Array:
     claimed = math.prod(shape) * dtype.itemsize
     if not claimed:
         raise DataError(f"{path} holds no numbers: its header claims shape {shape}")
-    numbers = _read_at_most(stream, claimed + 1)
+    numbers = read_at_most(stream, claimed + 1)
     if len(numbers) != claimed:
         fault = "bytes are left over" if len(numbers) > claimed else f"there are {len(numbers)}: the file is cut off"
         raise DataError(
@@ -78,9 +78,9 @@ def _parse(stream: IO[bytes] | gzip.GzipFile, path: Path) -> Array:
     return np.frombuffer(numbers, dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
 
 
-def _read_at_most(stream: IO[bytes] | gzip.GzipFile, limit: int) -> bytearray:
+def read_at_most(stream: IO[bytes] | gzip.GzipFile, limit: int) -> bytearray:
     """Read up to ``limit`` bytes; a header that claims more than there is costs no memory."""
     data = bytearray()
-    while len(data) < limit and (chunk := stream.read(min(_CHUNK, limit - len(data)))):
+    while len(data) < limit and (chunk := stream.read(min(CHUNK, limit - len(data)))):
         data += chunk
     return data

@@ -12,6 +12,7 @@ import numpy as np
 from pellucid.arrays import Array
 from pellucid.data.dataset import Dataset
 from pellucid.data.idx import read_idx
+from pellucid.data.missing import not_found
 from pellucid.errors import DataError
 
 
@@ -54,7 +55,7 @@ class MnistLike:
             paths = [path for path in found if path is not None]
             if len(paths) == len(found):
                 return self._read(paths)
-        raise DataError(self._not_found(folders))
+        raise not_found(self.name, folders, self._lack, f"{', '.join(self.files)}, each as it is or with .gz")
 
     def _read(self, paths: Sequence[Path]) -> Dataset:
         x_train, y_train = _read_pair(paths[0], paths[1], len(self.class_names))
@@ -66,21 +67,7 @@ class MnistLike:
             )
         return Dataset(self.name, x_train, y_train, x_test, y_test, self.class_names)
 
-    def _not_found(self, folders: Sequence[Path]) -> str:
-        told = [f"  {folder}: {self._lack(folder)}" for folder in folders] or ["  nowhere: no folder was given"]
-        return "\n".join(
-            [
-                f"the data set {self.name!r} was not found. Looked in",
-                *told,
-                f"for {', '.join(self.files)}, each as it is or with .gz.",
-                f"Give the folder that holds them, or that holds a folder {self.name}, with --data-dir (in Python: "
-                "data_dir=...) or in the environment variable PELLUCID_DATA_DIR.",
-            ]
-        )
-
     def _lack(self, folder: Path) -> str:
-        if not os.path.isdir(folder):
-            return "there is no such folder"
         return "it lacks " + ", ".join(name for name in self.files if _find(folder, name) is None)
 
 

@@ -154,7 +154,7 @@ class NativeEngine:
             images, target, mean: as for :meth:`gradients`; read where they lie if type and order allow.
             weight: w, (N,), not divided by anything.
             seed: of the network, for what layers draw.
-            arrays: what else it takes.
+            arrays: what else it takes: the settings of an augmentation, too.
         """
         return compiled_part().Training(
             images=_native_images(images),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any, NoReturn
 
 import numpy as np
 
 from pellucid.arrays import Array
+from pellucid.augmentation import Augmentation
 from pellucid.errors import ConfigError, NonFiniteError
 from pellucid.inputs import require_count
 from pellucid.network import Network
@@ -41,6 +42,7 @@ def fit(
     callbacks: Sequence[Callback] = (),
     shuffle: bool = True,
     sample_weight: Any | None = None,
+    augment: Augmentation | None = None,
     verbose: int = 1,
 ) -> History:
     """Train a network on mini-batches; also called as ``network.fit(x, y, ...)``.
@@ -73,20 +75,21 @@ def fit(
         callbacks: told of every epoch and batch, in this order; see :class:`Callback`.
         shuffle: draw a new order for every epoch; False takes the samples as they come.
         sample_weight: (N,), not negative; a sample of weight 2 counts as two of weight 1, one of weight 0 is left out.
+        augment: random crops, mirror images and cutouts of what is trained on; what is validated with stays as it is.
         verbose: 1 shows a bar on a terminal, elsewhere prints a line an epoch; 0 shows nothing.
 
     Returns:
         The history: a row for every epoch that was finished. The training figures are means over the batches as they
-        were trained on, each counting as the samples in it weigh, penalties and dropout included; so an epoch's loss
-        lags behind that of the weights it ends with. The validation figures are :meth:`Network.evaluate`'s. With
-        ``reduction="sum"`` both losses are sums over all samples instead.
+        were trained on, each counting as the samples in it weigh, penalties, dropout and augmentation included; so
+        an epoch's loss lags behind that of the weights it ends with. The validation figures are
+        :meth:`Network.evaluate`'s. With ``reduction="sum"`` both losses are sums over all samples instead.
 
         Ctrl-C ends the training at any moment with a warning and the history so far: the network then has the weights,
         running statistics and step of a whole number of steps.
 
     Raises:
         ConfigError: a setting is out of range; validation data in the wrong form, or asked for in two ways, or a split
-            that leaves no samples; a callback that is none.
+            that leaves no samples; a callback that is none; an augmentation that does not fit the inputs.
         DataError, ShapeError: samples, labels or weights that the network cannot train on.
         NonFiniteError: a loss, a gradient, a weight or a running statistic became NaN or infinite. The message names
             epoch, batch (both from 1) and the first layer to go wrong; the network has the weights, running statistics
@@ -107,8 +110,12 @@ def fit(
     for callback in callbacks:
         if not isinstance(callback, Callback):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigError(f"callbacks must be objects of subclasses of Callback, got {callback!r}")
+    if augment is not None:
+        if not isinstance(augment, Augmentation):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigError(f"augment must be an Augmentation, got {augment!r}")
+        augment.check(network.input_shape)
     resolved = resolve_optimizer(optimizer, learning_rate)
-    data = samples.check(network, x, y, sample_weight)
+    data = replace(samples.check(network, x, y, sample_weight), augment=augment)
     rows, validation = samples.hold_out(network, data, validation_data, validation_split)
     network.centre_on(data.images, rows)
     listeners = [reporter(verbose), *callbacks]
@@ -210,7 +217,7 @@ class _Training:
         else:
             told = _not_finite("the gradient of", network.named(self.step.gradient))
         with np.errstate(all="ignore"):
-            return f"{told}. {first_cause(network, self.data.take(rows))}"
+            return f"{told}. {first_cause(network, self.data, rows)}"
 
     def _validate(self, epoch: int) -> dict[str, float]:
         if self.validation is None:

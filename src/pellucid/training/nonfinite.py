@@ -18,14 +18,14 @@ def finite(arrays: Iterable[Array]) -> bool:
     return all(bool(np.isfinite(array).all()) for array in arrays)
 
 
-def first_cause(network: Network, batch: Samples) -> str:
+def first_cause(network: Network, data: Samples, rows: Array) -> str:
     """Run a batch again layer by layer and say, as a sentence, what was first to leave the finite numbers.
 
-    Changes nothing; random layers draw what they drew in the step that failed.
+    Changes nothing; augmentation and random layers draw what they drew in the step that failed.
     """
     params = dict(network.parameters)
     state = {name: array.copy() for name, array in network.state.items()}
-    x = network.prepare(batch.images)
+    x, batch = data.inputs(network, rows), data.take(rows)
     run = reference.forward(network.graph, params, state, x, training=True, seed=network.seed, step=network.step)
     for node in network.graph.nodes:
         if not finite([run.values[node.name]]):

@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 
 from pellucid.arrays import Array
+from pellucid.augmentation import Augmentation
 from pellucid.errors import ConfigError, DataError, ShapeError
 from pellucid.network import Network
 from pellucid.training import batches
@@ -23,21 +24,28 @@ class Samples:
         target: (N, K).
         given: the caller's weights, (N,), or None.
         weight: w, (N,): the caller's weights times those of the classes, 1 where there are none.
+        augment: what happens to the images while training; None for nothing.
     """
 
     images: Array
     target: Array
     given: Array | None
     weight: Array
+    augment: Augmentation | None = None
 
     def __len__(self) -> int:
         """Return N."""
         return len(self.images)
 
     def take(self, rows: Array) -> Samples:
-        """Return copies of some of the samples."""
+        """Return copies of some of the samples, to be taken as they are."""
         given = None if self.given is None else self.given[rows]
         return Samples(self.images[rows], self.target[rows], given, self.weight[rows])
+
+    def inputs(self, network: Network, rows: Array) -> Array:
+        """Return what a network takes in when it trains on some of the samples in its present step."""
+        x = network.prepare(self.images[rows])
+        return x if self.augment is None else self.augment.apply(x, rows, network.seed, network.step)
 
 
 def check(network: Network, x: Any, y: Any, sample_weight: Any) -> Samples:

@@ -59,7 +59,7 @@ def choose_step(network: Network, data: Samples, optimizer: Optimizer, outputs: 
     Raises:
         DataError: numbers too large for the native engine's float32.
     """
-    training = network.native_training(optimizer, data.images, data.target, data.weight, outputs)
+    training = network.native_training(optimizer, data.images, data.target, data.weight, outputs, data.augment)
     return NumpyStep(network, data, optimizer, outputs) if training is None else NativeStep(network, training)
 
 
@@ -100,8 +100,12 @@ class NumpyStep:
     def __call__(self, rows: Array, place: int, rate: float) -> tuple[float, Fault | None]:
         """Do the step."""
         network, batch = self._network, self._data.take(rows)
+        augmented = self._data.augment is not None
+        images = self._data.inputs(network, rows) if augmented else batch.images
         with np.errstate(all="ignore"):  # the caller tells what overflows
-            value, self.gradient, outputs = network.batch_gradient(batch.images, batch.target, batch.given)
+            value, self.gradient, outputs = network.batch_gradient(
+                images, batch.target, batch.given, prepared=augmented
+            )
             if not isfinite(value):
                 return value, Fault.LOSS
             if not finite(network.state.values()):
