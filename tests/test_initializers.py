@@ -36,6 +36,13 @@ def test_moments_of_scaled_draws(kind, distribution, kurtosis):
         assert 0.999 * sigma * sqrt(3) < abs(w).max() <= sigma * sqrt(3)
 
 
+def test_he_by_fan_out():
+    w = He(mode="fan_out")(SHAPE, FAN_IN, FAN_OUT, RNG(0))
+    assert w.var() == pytest.approx(2 / FAN_OUT, rel=0.015)
+    with pytest.raises(ConfigError, match=r"He\(mode='fan'\): mode must be 'fan_in' or 'fan_out'"):
+        He(mode="fan")
+
+
 def test_normal_is_the_default():
     for kind in VARIANCES:
         assert kind() == kind("normal")

@@ -53,11 +53,21 @@ class _Scaled(Initializer):
 
 @dataclass(frozen=True)
 class He(_Scaled):
-    """Variance 2/fan_in: keeps the size of the values through ReLU layers (He et al. 2015). Name: ``"he"``."""
+    """Variance 2/fan_in: keeps the size of the values through ReLU layers (He et al. 2015). Name: ``"he"``.
+
+    With ``mode="fan_out"``, variance 2/fan_out: keeps the size of δ on its way back ("Backward Propagation Case").
+    """
+
+    mode: Literal["fan_in", "fan_out"] = "fan_in"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.mode not in ("fan_in", "fan_out"):
+            raise ConfigError(f"{self!r}: mode must be 'fan_in' or 'fan_out'")
 
     def variance(self, fan_in: int, fan_out: int) -> float:
-        """Return 2/fan_in."""
-        return 2.0 / fan_in
+        """Return 2/fan_in or 2/fan_out."""
+        return 2.0 / (fan_in if self.mode == "fan_in" else fan_out)
 
 
 @dataclass(frozen=True)

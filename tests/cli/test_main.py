@@ -33,7 +33,7 @@ def test_help_lists_the_commands_and_the_exit_codes(cli):
 
 @pytest.mark.parametrize("command", ["train", "summary", "check"])
 def test_help_names_every_network_of_the_zoo(cli, command, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "300")
+    monkeypatch.setenv("COLUMNS", "1000")
     text = cli(command, "--help").stdout
     assert ", ".join(zoo.ZOO) in text
 

@@ -141,7 +141,7 @@ def test_safetensors_of_another_program(tmp_path: Path, metadata: dict[str, str]
     safetensors.numpy.save_file({"1.weight": np.zeros((2, 4), np.float32)}, tmp_path / "m", metadata)
     assert error_of(tmp_path / "m") == (
         "is a safetensors file, but not a Pellucid model: its metadata describe no network. To take weights from it, "
-        "read it with safetensors.numpy.load_file and assign them to net.parameters"
+        "build the network and call pellucid.interop.torch.load_state_dict(net, path)"
     )
 
 

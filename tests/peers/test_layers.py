@@ -22,6 +22,7 @@ from pellucid.layers import (
     LocalResponseNorm,
     LPPool2d,
     MaxPool2d,
+    PadChannels,
     ReLU,
     Sigmoid,
     Softmax,
@@ -212,3 +213,11 @@ def test_defaults_are_pytorchs() -> None:
     for own, theirs in pairs:
         assert_same(own, lambda x, theirs=theirs: theirs(x), (6, 7, 8), rng)
     assert Dropout().p == nn.Dropout().p
+
+
+def test_pad_channels() -> None:
+    for rng in each(90):
+        channels, height, width = (int(n) for n in rng.integers(1, 6, 3))
+        more = int(rng.integers(4))
+        own = PadChannels(channels + more)
+        assert_same(own, lambda x, more=more: F.pad(x, (0, 0, 0, 0, 0, more)), (channels, height, width), rng)

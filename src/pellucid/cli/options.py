@@ -7,10 +7,19 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
+# Written out, for importing the zoo takes longer than showing a help text should.
+ZOO_NAMES = (
+    "digits, grishin, lenet5, nguyen, alexnet, vgg11, vgg13, vgg16, vgg19, googlenet, resnet18, resnet34, resnet50, "
+    "resnet101, resnet152, resnet20_cifar, resnet32_cifar, resnet44_cifar, resnet56_cifar, resnet110_cifar, "
+    "vgg11_cifar, vgg13_cifar, vgg16_cifar, vgg19_cifar"
+)
+
 AsJson: TypeAlias = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on standard output, and nothing else there.")
 ]
-BatchNorm: TypeAlias = Annotated[bool, typer.Option("--batch-norm", help="With batch normalization (grishin only).")]
+BatchNorm: TypeAlias = Annotated[
+    bool, typer.Option("--batch-norm", help="With batch normalization (grishin, and vgg11 to vgg19).")
+]
 DataDir: TypeAlias = Annotated[
     Path | None,
     typer.Option(help="Folder that holds the data files; else the environment variable PELLUCID_DATA_DIR."),
@@ -19,7 +28,7 @@ DataName: TypeAlias = Annotated[str, typer.Option(help="digits, mnist, fashion-m
 Engine: TypeAlias = Annotated[str, typer.Option(help="What computes: auto, reference or native.")]
 ModelFile: TypeAlias = Annotated[Path, typer.Argument(help="Model file, as train writes it.", metavar="MODEL")]
 ModelOrName: TypeAlias = Annotated[
-    str, typer.Argument(help="Model file, or a network of the zoo: digits, grishin, lenet5, nguyen.", metavar="MODEL")
+    str, typer.Argument(help=f"Model file, or a network of the zoo: {ZOO_NAMES}.", metavar="MODEL")
 ]
 
 

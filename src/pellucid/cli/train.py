@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pellucid.cli.evaluate import headline, measure
-from pellucid.cli.options import AsJson, BatchNorm, DataDir, DataName, Engine, zoo_settings
+from pellucid.cli.options import ZOO_NAMES, AsJson, BatchNorm, DataDir, DataName, Engine, zoo_settings
 from pellucid.cli.output import ExitCode, Output, results
 from pellucid.cli.recipes import RECIPES, Recipe
 from pellucid.cli.tables import confusion_table
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    model: Annotated[str, typer.Option(help="Network of the zoo: digits, grishin, lenet5, nguyen.")] = "digits",
+    model: Annotated[str, typer.Option(help=f"Network of the zoo: {ZOO_NAMES}.")] = "digits",
     data: DataName = "digits",
     data_dir: DataDir = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Train on so many images; all test images stay.")] = None,

@@ -70,7 +70,7 @@ def read(path: Path) -> tuple[dict[str, Any], Tensors]:
         case _:
             raise ModelFileError(
                 f"{path} is a safetensors file, but not a Pellucid model: its metadata describe no network. To take "
-                "weights from it, read it with safetensors.numpy.load_file and assign them to net.parameters"
+                "weights from it, build the network and call pellucid.interop.torch.load_state_dict(net, path)"
             )
     if checksum != _checksum(head, memoryview(data)[len(head) :]):
         raise ModelFileError(f"{path} is damaged: its bytes do not match their checksum; {_AGAIN}")
@@ -79,6 +79,17 @@ def read(path: Path) -> tuple[dict[str, Any], Tensors]:
     except ValueError as error:
         raise ModelFileError(f"{path}: the description of the network is {error}; save the network again") from error
     return description, _tensors(path, data)
+
+
+def read_tensors(path: Path) -> Tensors:
+    """Return the tensors of any safetensors file.
+
+    Raises:
+        ModelFileError: the file is missing, cut, damaged, or not safetensors.
+    """
+    data = _contents(path)
+    _header(path, data)
+    return _tensors(path, data)
 
 
 def fill(own: Mapping[str, Array], given: Mapping[str, Array]) -> None:

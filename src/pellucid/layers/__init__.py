@@ -13,6 +13,7 @@ from pellucid.layers.leaky_relu import LeakyReLU
 from pellucid.layers.linear import Linear
 from pellucid.layers.lp_pool import LPPool2d
 from pellucid.layers.max_pool import MaxPool2d
+from pellucid.layers.pad_channels import PadChannels
 from pellucid.layers.relu import ReLU
 from pellucid.layers.response_norm import LocalResponseNorm
 from pellucid.layers.sigmoid import Sigmoid
@@ -38,6 +39,7 @@ __all__ = [
     "Linear",
     "LocalResponseNorm",
     "MaxPool2d",
+    "PadChannels",
     "ReLU",
     "Residual",
     "Sequential",
