@@ -171,7 +171,9 @@ void check_program(const std::vector<pellucid::Slot>& all, const std::vector<Run
             require(fits(step.weight, weights, parameters), "weights lie outside the parameters");
             require(step.bias < 0 || fits(step.bias, out.channels, parameters), "a bias lies outside the parameters");
             check_tiles(step, in, out, arena, scratch);
-            const std::ptrdiff_t each = step.tile ? pairs * kPointsOfTile : weights;
+            const std::ptrdiff_t each = step.tile                               ? pairs * kPointsOfTile
+                                        : pellucid::is_pointwise(step, in, out) ? 0
+                                                                                : weights;
             require(fits(step.packed, step.needs_dx ? 2 * each : each, packed), "packed weights have no room");
         } else {
             require(step.side() == 0, "tiles of what is no convolution");

@@ -26,6 +26,7 @@ namespace {
 #include "kernels/lp_pool.hpp"
 #include "kernels/pack.hpp"
 #include "kernels/peak.hpp"
+#include "kernels/pointwise.hpp"
 #include "kernels/pooling.hpp"
 #include "kernels/response_norm.hpp"
 #include "kernels/softmax.hpp"
@@ -77,8 +78,12 @@ struct Here {
     Part part;
 };
 
+bool is_pointwise(const Program& program, const Step& step) {
+    return is_pointwise(step, program.slots[step.input], program.slots[step.output]);
+}
+
 void pack(const Program& program, const Step& step, const float* params, float* packed, Part part) {
-    if (step.op != Op::kConv) return;
+    if (step.op != Op::kConv || is_pointwise(program, step)) return;
     if (step.tile == 2) return pack_winograd<5>(program, step, params, packed, part);
     if (step.tile == 4) return pack_winograd<3>(program, step, params, packed, part);
     pack_weights(program, step, params, packed, part);
@@ -90,6 +95,8 @@ void convolve(const Here& h, const Step& step) {
         winograd_forward<2>(h.program, step, h.arena, h.scratch, h.packed, h.batch.params, h.part, act);
     } else if (step.tile == 4) {
         winograd_forward<4>(h.program, step, h.arena, h.scratch, h.packed, h.batch.params, h.part, act);
+    } else if (is_pointwise(h.program, step)) {
+        pointwise_forward(h.program, step, h.arena, h.batch.params, h.part, act);
     } else {
         conv_forward(h.program, step, h.arena, h.packed, h.batch.params, h.part, act);
     }
@@ -148,23 +155,22 @@ void weight_gradient_by_tiles(const Here& h, const Step& step, float* gradients)
 void weight_gradient(const Here& h, const Step& step, float* gradients) {
     if (step.weights_tile == 2) return weight_gradient_by_tiles<2>(h, step, gradients);
     if (step.weights_tile == 4) return weight_gradient_by_tiles<4>(h, step, gradients);
-    const Slot &in = h.program.slots[step.input], &out = h.program.slots[step.output];
-    const bool one_tap = step.rows.kernel == 1 && step.columns.kernel == 1;
-    if (in.plane() == 1 && out.plane() == 1 && one_tap && step.groups == 1) {
-        linear_weight_gradient(h.program, step, h.arena, gradients, h.part);
+    if (is_pointwise(h.program, step)) {
+        pointwise_weight_gradient(h.program, step, h.arena, gradients, h.part, false);
     } else {
-        conv_weight_gradient(h.program, step, h.arena, gradients, h.part);
+        conv_weight_gradient(h.program, step, h.arena, gradients, h.part, false);
     }
 }
 
 void input_gradient(const Here& h, const Step& step) {
     if (step.tile == 2) return winograd_dx<2>(h.program, step, h.arena, h.scratch, h.packed, h.part);
     if (step.tile == 4) return winograd_dx<4>(h.program, step, h.arena, h.scratch, h.packed, h.part);
-    conv_dx(h.program, step, h.arena, h.packed, h.batch.params, h.part);
+    if (is_pointwise(h.program, step)) return pointwise_dx(h.program, step, h.arena, h.batch.params, h.part);
+    conv_dx(h.program, step, h.arena, h.packed, h.part);
 }
 
 void backward_convolution(const Here& h, const Step& step, float* gradients) {
-    if (step.bias >= 0) bias_gradient(h.program, step, h.arena, gradients, h.part);
+    if (step.bias >= 0) bias_gradient(h.program, step, h.arena, gradients, h.part, false);
     if (step.weights_tile || (step.tile && step.needs_dx)) {
         lay_out_delta(h, step);
         wait_for_others(h.part);

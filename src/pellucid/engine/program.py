@@ -265,7 +265,8 @@ class Program:
                 step.packed = self._packed
                 taps = winograd.POINTS**2 if step.tile else step.rows[0] * step.columns[0]
                 weights = source.channels // step.groups * output.channels * taps
-                self._packed += weights * (2 if step.needs_dx else 1)
+                if not self._is_pointwise(step):
+                    self._packed += weights * (2 if step.needs_dx else 1)
                 self._require_countable(step, weights)
             if step.side:
                 step.scratch = self._arena
@@ -292,8 +293,21 @@ class Program:
             beyond = -output.width % step.side  # pixels of the last tile that lie outside
             source.border = max(source.border, after + beyond)
             output.border = max(output.border, beyond)
-        if step.needs_dx and not step.tile and (kernel, stride, before) != (1, 1, 0):
+        tiles = step.needs_dx and not step.tile and not self._is_pointwise(step)
+        if tiles and (kernel, stride, before) != (1, 1, 0):
             output.border = max(output.border, TILE_PIXELS - 1)
+
+    def _is_pointwise(self, step: Step) -> bool:
+        """Tell whether a convolution reads its weights as they lie: ``is_pointwise`` in native/program.hpp."""
+        source, output = self.slots[step.input], self.slots[step.output]
+        one_tap = (
+            kernel == 1 and before == 0 and stride * (outputs - 1) < length
+            for (kernel, stride, _, before), length, outputs in (
+                (step.rows, source.height, output.height),
+                (step.columns, source.width, output.width),
+            )
+        )
+        return step.groups == 1 and all(one_tap)
 
 
 def _emits_itself(layer: type[Layer]) -> bool:
