@@ -24,5 +24,6 @@ int main() {
     test_threads();
     test_update();
     test_measure();
+    test_added();
     return close_checks();
 }
