@@ -32,6 +32,7 @@ bool has_way(const Step& step) {
         case Op::kResponseNorm:
         case Op::kBatchNorm:
         case Op::kAdd:
+        case Op::kPadChannels:
             return false;
     }
     return false;

@@ -20,7 +20,8 @@ enum class Op : int {
     kSoftmax,
     kResponseNorm,
     kBatchNorm,
-    kAdd
+    kAdd,
+    kPadChannels
 };
 
 enum class Activation : int { kNone, kReLU, kLeakyReLU, kELU, kSigmoid, kTanh };
@@ -79,6 +80,16 @@ struct Step {
 
     int side() const { return tile > weights_tile ? tile : weights_tile; }  // of its tiles, whatever they are for
 };
+
+// Whether a convolution has one tap, and reads nothing but pixels: it takes its weights as they lie,
+// kernels/pointwise.hpp.
+static inline bool is_pointwise(const Step& step, const Slot& in, const Slot& out) {
+    const auto one_tap = [](const Axis& axis, int length, int outputs) {
+        return axis.kernel == 1 && axis.before == 0 && (length - 1) / axis.stride >= outputs - 1;
+    };
+    return step.op == Op::kConv && step.groups == 1 && one_tap(step.rows, in.height, out.height) &&
+           one_tap(step.columns, in.width, out.width);
+}
 
 struct Program {
     const Slot* slots;

@@ -25,6 +25,7 @@ from pellucid.layers import (
     LocalResponseNorm,
     LPPool2d,
     MaxPool2d,
+    PadChannels,
     ReLU,
     Residual,
     Sigmoid,
@@ -114,6 +115,8 @@ JOINED: dict[str, tuple[list[Layer], tuple[int, ...]]] = {
     "concat of all sorts": ([Conv2d(3, 2), Concat([[LPPool2d(3, 1, 1)], [Softmax(), Concat([Tanh(), [Dropout(0.2)]])],
                              [LocalResponseNorm(3)], [AvgPool2d(3, 1, 1)], []]), Residual([Conv2d(18, 1)]), Flatten()],
                             (1, 6, 5)),
+    "channels of zeros": ([Conv2d(3, 3), Residual([Conv2d(7, 3, 2, 1), BatchNorm2d()], [AvgPool2d(1, 2),
+                           PadChannels(7)]), ReLU(), PadChannels(9), Flatten(), Linear(3)], (2, 7, 8)),
     "concat of vectors": ([Concat([[Linear(4), Tanh()], [Linear(3), BatchNorm()], []]), Linear(3)], (5,)),
 }  # fmt: skip
 

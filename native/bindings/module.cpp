@@ -164,7 +164,7 @@ void check_convolution(const pellucid::Step& step, const pellucid::Slot& in, con
     require(fits(step.weight, weights, sizes.parameters), "weights lie outside the parameters");
     require(step.bias < 0 || fits(step.bias, out.channels, sizes.parameters), "a bias lies outside the parameters");
     check_tiles(step, in, out, arena, sizes.scratch, learns);
-    const std::ptrdiff_t each = step.tile ? pairs * kPointsOfTile : weights;
+    const std::ptrdiff_t each = step.tile ? pairs * kPointsOfTile : pellucid::is_pointwise(step, in, out) ? 0 : weights;
     require(fits(step.packed, step.needs_dx ? 2 * each : each, sizes.packed), "packed weights have no room");
 }
 
@@ -209,6 +209,11 @@ void check_step(const Runner::Plan& plan, const std::vector<pellucid::Slot>& all
     require(step.op == Op::kConv || step.side() == 0, "tiles of what is no convolution");
     if (step.op == Op::kConv) check_convolution(step, in, out, sizes, arena, learns);
     if (step.op == Op::kBatchNorm) check_norm(step, in, sizes);
+    if (step.op == Op::kPadChannels) {
+        require(in.channels <= out.channels && in.height == out.height && in.pitch() == out.pitch() &&
+                    in.value == out.value && in.delta == out.delta && !step.needs_dx,
+                "what channels are appended to does not lie before them");
+    }
     if (step.op == Op::kMaxPool || step.op == Op::kResponseNorm) {
         require(fits(step.scratch, out.channels * pixels, arena), "a step's notes lie outside the arena");
     }
@@ -250,7 +255,7 @@ void check_program(const Runner::Layout& layout, const std::vector<Runner::Plan>
         const int back = static_cast<int>(step.addend_back);
         require(known(step.input) && known(step.output) && (step.addend == -1 || known(step.addend)),
                 "a step's slot is out of range");
-        require(op >= 0 && op <= 10 && activation >= 0 && activation <= 5 && back >= 0 && back <= 3,
+        require(op >= 0 && op <= 11 && activation >= 0 && activation <= 5 && back >= 0 && back <= 3,
                 "a step of unknown kind");
         check_step(plan, layout.slots, sizes, layout.arena, learns);
         check_ways(step, layout.slots, learns);

@@ -29,6 +29,7 @@ namespace {
 #include "kernels/lp_pool.hpp"
 #include "kernels/pack.hpp"
 #include "kernels/peak.hpp"
+#include "kernels/pointwise.hpp"
 #include "kernels/pooling.hpp"
 #include "kernels/response_norm.hpp"
 #include "kernels/softmax.hpp"
@@ -81,10 +82,17 @@ struct Here {
     Part part;
 
     int block() const { return first / kLanes; }
+
+    // All blocks share one set of gradients; the first one writes it.
+    bool adds() const { return program.wide && first > 0; }
 };
 
+bool is_pointwise(const Program& program, const Step& step) {
+    return is_pointwise(step, program.slots[step.input], program.slots[step.output]);
+}
+
 void pack(const Program& program, const Step& step, const float* params, float* packed, Part part) {
-    if (step.op != Op::kConv) return;
+    if (step.op != Op::kConv || is_pointwise(program, step)) return;
     if (step.tile == 2) return pack_winograd<5>(program, step, params, packed, part);
     if (step.tile == 4) return pack_winograd<3>(program, step, params, packed, part);
     pack_weights(program, step, params, packed, part);
@@ -96,6 +104,8 @@ void convolve(const Here& h, const Step& step) {
         winograd_forward<2>(h.program, step, h.arena, h.scratch, h.packed, h.batch.params, h.part, act);
     } else if (step.tile == 4) {
         winograd_forward<4>(h.program, step, h.arena, h.scratch, h.packed, h.batch.params, h.part, act);
+    } else if (is_pointwise(h.program, step)) {
+        pointwise_forward(h.program, step, h.arena, h.batch.params, h.part, act);
     } else {
         conv_forward(h.program, step, h.arena, h.packed, h.batch.params, h.part, act);
     }
@@ -139,6 +149,8 @@ void forward(const Here& h, const Step& step) {
         case Op::kAdd:
             add(h.program, step, h.arena, h.part);
             break;
+        case Op::kPadChannels:
+            return clear_appended(h.program, step, h.arena, h.part);
     }
     if (step.activation == Activation::kNone) return;
     wait_for_others(h.part);
@@ -161,23 +173,22 @@ void weight_gradient_by_tiles(const Here& h, const Step& step, float* gradients)
 void weight_gradient(const Here& h, const Step& step, float* gradients) {
     if (step.weights_tile == 2) return weight_gradient_by_tiles<2>(h, step, gradients);
     if (step.weights_tile == 4) return weight_gradient_by_tiles<4>(h, step, gradients);
-    const Slot &in = h.program.slots[step.input], &out = h.program.slots[step.output];
-    const bool one_tap = step.rows.kernel == 1 && step.columns.kernel == 1;
-    if (in.plane() == 1 && out.plane() == 1 && one_tap && step.groups == 1) {
-        linear_weight_gradient(h.program, step, h.arena, gradients, h.part);
+    if (is_pointwise(h.program, step)) {
+        pointwise_weight_gradient(h.program, step, h.arena, gradients, h.part, h.adds());
     } else {
-        conv_weight_gradient(h.program, step, h.arena, gradients, h.part);
+        conv_weight_gradient(h.program, step, h.arena, gradients, h.part, h.adds());
     }
 }
 
 void input_gradient(const Here& h, const Step& step) {
     if (step.tile == 2) return winograd_dx<2>(h.program, step, h.arena, h.scratch, h.packed, h.part);
     if (step.tile == 4) return winograd_dx<4>(h.program, step, h.arena, h.scratch, h.packed, h.part);
-    conv_dx(h.program, step, h.arena, h.packed, h.batch.params, h.part);
+    if (is_pointwise(h.program, step)) return pointwise_dx(h.program, step, h.arena, h.batch.params, h.part);
+    conv_dx(h.program, step, h.arena, h.packed, h.part);
 }
 
 void backward_convolution(const Here& h, const Step& step, float* gradients) {
-    if (step.bias >= 0) bias_gradient(h.program, step, h.arena, gradients, h.part);
+    if (step.bias >= 0) bias_gradient(h.program, step, h.arena, gradients, h.part, h.adds());
     if (step.weights_tile || (step.tile && step.needs_dx)) {
         lay_out_delta(h, step);
         wait_for_others(h.part);
@@ -223,6 +234,7 @@ void backward(const Here& h, const Step& step, float* gradients) {
         case Op::kResponseNorm:
             return response_norm_backward(h.program, step, h.arena, h.part);
         case Op::kBatchNorm:  // goes back with all blocks, see batch.hpp
+        case Op::kPadChannels:
             return;
         case Op::kAdd:
             return add_backward(h.program, step, h.arena, h.part);

@@ -12,13 +12,14 @@ inline constexpr int kTileFilters = 6, kTilePixels = 4, kTileVector = 12, kTileW
 #else
 inline constexpr int kTileFilters = 6, kTilePixels = 2, kTileVector = 12, kTileWeights = 12;
 #endif
-inline constexpr int kMostTaps = 5;     // taps of one weight tile
-inline constexpr int kMostKernel = 64;  // taps along one axis; the planner sends larger kernels elsewhere
+inline constexpr int kMostTaps = 5;      // taps of one weight tile
+inline constexpr int kRowsPixels = 256;  // of a weight tile, at least, before its lanes are summed
+inline constexpr int kMostKernel = 64;   // taps along one axis; the planner sends larger kernels elsewhere
 
 using CorrelateTile = void (*)(lanes*, std::ptrdiff_t, int, const lanes*, std::ptrdiff_t, std::ptrdiff_t, int, int,
-                               Taps, Taps, const float*, std::ptrdiff_t, const float*);
+                               Taps, Taps, const float*, std::ptrdiff_t, const float*, bool);
 using WeightsTile = void (*)(float*, std::ptrdiff_t, std::ptrdiff_t, const lanes*, std::ptrdiff_t, std::ptrdiff_t,
-                             const lanes*, std::ptrdiff_t, std::ptrdiff_t, int, int, int);
+                             const lanes*, std::ptrdiff_t, std::ptrdiff_t, int, int, int, bool);
 
 // table[TF − 1][TM − 1]; single pixels may have more filters, to keep enough sums in flight.
 template <int TF>
@@ -130,9 +131,6 @@ struct Filters {
     }
 };
 
-// Whether dx can read the weights as they are: [f][c] of filters of one pixel is what its tiles want.
-inline bool needs_no_packing_for_dx(const Filters& w) { return w.area() == 1 && w.groups == 1; }
-
 // Lay the weights out as the tiles read them: forward [filter tile][c][j][k][f], for dx [channel tile][f][j][k][c].
 inline void pack_weights(const Program& program, const Step& step, const float* params, float* packed, Part part) {
     const Filters w(program, step);
@@ -151,7 +149,7 @@ inline void pack_weights(const Program& program, const Step& step, const float* 
             }
         }
     }
-    if (!step.needs_dx || needs_no_packing_for_dx(w)) return;
+    if (!step.needs_dx) return;
     const int by_channel = tile_filters(program.slots[step.input]), across = (w.in + by_channel - 1) / by_channel;
     for (const int item : part.of(w.groups * across)) {
         const int g = item / across, c0 = item % across * by_channel, channels = at_most(by_channel, w.in - c0);
@@ -189,9 +187,10 @@ void conv_forward(const Program& program, const Step& step, lanes* arena, const 
         lanes* y = arena + out.value + (g * w.out + f0) * out.plane() + l * out.pitch() + out.border;
         for (int m = 0; m < out.width; m += kTilePixels) {
             const int pixels = at_most(kTilePixels, out.width - m);
-            find_correlate_tile(filters, pixels)(
-                y + m, out.plane(), 1, x + step.columns.stride * m, in.plane(), in.pitch(), step.columns.stride, w.in,
-                {rows, found}, {columns, w.width}, weight, static_cast<std::ptrdiff_t>(w.area()) * filters, start);
+            find_correlate_tile(filters, pixels)(y + m, out.plane(), 1, x + step.columns.stride * m, in.plane(),
+                                                 in.pitch(), step.columns.stride, w.in, {rows, found},
+                                                 {columns, w.width}, weight,
+                                                 static_cast<std::ptrdiff_t>(w.area()) * filters, start, false);
         }
         for (int f = 0; f < filters; ++f) activate_row(y + f * out.plane(), out.width);
     }
@@ -211,8 +210,7 @@ inline int taps_of_input(const Axis& axis, int outputs, int u, int count, int we
 }
 
 // dx[c, u, v] = Σ_f Σ over the taps that meet (u, v). Pixels v, v + S, v + 2S, … have the same taps and form the tiles.
-inline void conv_dx(const Program& program, const Step& step, lanes* arena, const float* packed, const float* params,
-                    Part part) {
+inline void conv_dx(const Program& program, const Step& step, lanes* arena, const float* packed, Part part) {
     const Slot &in = program.slots[step.input], &out = program.slots[step.output];
     const Filters w(program, step);
     const int by_channel = tile_filters(in), tiles = (w.in + by_channel - 1) / by_channel, stride = step.columns.stride;
@@ -221,11 +219,9 @@ inline void conv_dx(const Program& program, const Step& step, lanes* arena, cons
         const int u = item / (w.groups * tiles), g = item / tiles % w.groups, c0 = item % tiles * by_channel;
         const int channels = at_most(by_channel, w.in - c0);
         const int found = taps_of_input(step.rows, out.height, u, 1, w.width, rows);
-        const bool as_they_are = needs_no_packing_for_dx(w);
-        const float* weight = as_they_are ? params + step.weight + c0
-                                          : packed + step.packed + w.count() +
-                                                (static_cast<std::ptrdiff_t>(g) * w.in + c0) * w.out * w.area();
-        const std::ptrdiff_t filter = as_they_are ? w.in : static_cast<std::ptrdiff_t>(w.area()) * channels;
+        const float* weight =
+            packed + step.packed + w.count() + (static_cast<std::ptrdiff_t>(g) * w.in + c0) * w.out * w.area();
+        const std::ptrdiff_t filter = static_cast<std::ptrdiff_t>(w.area()) * channels;
         const lanes* dy = arena + out.delta + g * w.out * out.plane() + out.border;
         lanes* dx = arena + in.delta + (g * w.in + c0) * in.plane() + u * in.pitch() + in.border;
         for (int phase = 0; phase < at_most(stride, in.width); ++phase) {
@@ -234,13 +230,15 @@ inline void conv_dx(const Program& program, const Step& step, lanes* arena, cons
                 const int pixels = at_most(kTilePixels, width - i), v = phase + i * stride;
                 const int across = taps_of_input(step.columns, out.width, v, pixels, 1, columns);
                 find_correlate_tile(channels, pixels)(dx + v, in.plane(), stride, dy, out.plane(), out.pitch(), 1,
-                                                      w.out, {rows, found}, {columns, across}, weight, filter, nullptr);
+                                                      w.out, {rows, found}, {columns, across}, weight, filter, nullptr,
+                                                      step.adds);
             }
         }
     }
 }
 
-inline void bias_gradient(const Program& program, const Step& step, const lanes* arena, float* gradients, Part part) {
+inline void bias_gradient(const Program& program, const Step& step, const lanes* arena, float* gradients, Part part,
+                          bool add) {
     const Slot& out = program.slots[step.output];
     for (const int f : part.of(out.channels)) {
         lanes sum = lanes{};
@@ -248,68 +246,66 @@ inline void bias_gradient(const Program& program, const Step& step, const lanes*
             const lanes* dy = arena + out.delta + f * out.plane() + l * out.pitch() + out.border;
             for (int m = 0; m < out.width; ++m) sum += dy[m];
         }
-        gradients[step.bias + f] = sum_lanes(sum);
+        float& to = gradients[step.bias + f];
+        to = add ? to + sum_lanes(sum) : sum_lanes(sum);
+    }
+}
+
+// How a layer's weight gradient is cut: tiles of filters × neighbouring taps, over a few rows of outputs at a time,
+// whose δ stays in the cache while all channels and taps pass over it.
+struct WeightCuts {
+    int by_filter, by_tap, tiles, by_row;
+
+    WeightCuts(const Filters& w, const Slot& out) {
+        const int pieces_of_row = (w.width + kMostTaps - 1) / kMostTaps;
+        by_tap = (w.width + pieces_of_row - 1) / pieces_of_row;  // pieces, and tiles, of even size
+        const int most = at_most(8, kTileWeights / by_tap);
+        tiles = (w.out + most - 1) / most;
+        by_filter = (w.out + tiles - 1) / tiles;
+        by_row = (kRowsPixels + out.width - 1) / out.width;
+    }
+};
+
+// The taps of one filter row on one channel, over the rows of outputs in [from, to).
+inline void weight_gradient_row(const Program& program, const Step& step, const lanes* arena, float* dweight,
+                                const WeightCuts& cuts, int g, int f0, int c, int j, int from, int to, bool add) {
+    const Slot &in = program.slots[step.input], &out = program.slots[step.output];
+    const Filters w(program, step);
+    const int filters = at_most(cuts.by_filter, w.out - f0), reach = step.rows.dilation * j - step.rows.before;
+    int top = from, bottom = to;
+    while (top < bottom && step.rows.stride * top + reach < 0) ++top;
+    while (bottom > top && step.rows.stride * (bottom - 1) + reach >= in.height) --bottom;
+    const lanes* dy = arena + out.delta + (g * w.out + f0) * out.plane() + top * out.pitch() + out.border;
+    const lanes* x = arena + in.value + (g * w.in + c) * in.plane() + (step.rows.stride * top + reach) * in.pitch() +
+                     in.border - step.columns.before;
+    const std::ptrdiff_t filter_step = static_cast<std::ptrdiff_t>(w.in) * w.area();
+    for (int k = 0; k < w.width; k += cuts.by_tap) {
+        const int taps = at_most(cuts.by_tap, w.width - k);
+        find_weights_tile(filters, taps)(dweight + w.at(step.flip, g, f0, c, j * w.width + k), filter_step,
+                                         step.flip ? -1 : 1, dy, out.plane(), out.pitch(),
+                                         x + step.columns.dilation * k, step.rows.stride * in.pitch(),
+                                         step.columns.dilation, step.columns.stride, bottom - top, out.width, add);
     }
 }
 
 inline void conv_weight_gradient(const Program& program, const Step& step, const lanes* arena, float* gradients,
-                                 Part part) {
-    const Slot &in = program.slots[step.input], &out = program.slots[step.output];
+                                 Part part, bool add) {
+    const Slot& out = program.slots[step.output];
     const Filters w(program, step);
-    const int by_tap = at_most(w.width, kMostTaps), most = at_most(8, kTileWeights / by_tap);
-    const int tiles = (w.out + most - 1) / most, by_filter = (w.out + tiles - 1) / tiles;  // tiles of even size
-    const std::ptrdiff_t filter_step = static_cast<std::ptrdiff_t>(w.in) * w.area();
+    const WeightCuts cuts(w, out);
     float* dweight = gradients + step.weight;
-    for (const int item : part.of(w.groups * tiles * w.in)) {
-        const int g = item / (tiles * w.in), f0 = item / w.in % tiles * by_filter, c = item % w.in;
-        const int filters = at_most(by_filter, w.out - f0);
-        for (int j = 0; j < w.height; ++j) {
-            const int reach = step.rows.dilation * j - step.rows.before;
-            int top = 0, bottom = out.height;
-            while (top < bottom && step.rows.stride * top + reach < 0) ++top;
-            while (bottom > top && step.rows.stride * (bottom - 1) + reach >= in.height) --bottom;
-            const lanes* dy = arena + out.delta + (g * w.out + f0) * out.plane() + top * out.pitch() + out.border;
-            const lanes* x = arena + in.value + (g * w.in + c) * in.plane() +
-                             (step.rows.stride * top + reach) * in.pitch() + in.border - step.columns.before;
-            for (int k = 0; k < w.width; k += by_tap) {
-                const int taps = at_most(by_tap, w.width - k);
-                find_weights_tile(filters, taps)(dweight + w.at(step.flip, g, f0, c, j * w.width + k), filter_step,
-                                                 step.flip ? -1 : 1, dy, out.plane(), out.pitch(),
-                                                 x + step.columns.dilation * k, step.rows.stride * in.pitch(),
-                                                 step.columns.dilation, step.columns.stride, bottom - top, out.width);
+    const Range own = part.of(w.groups * cuts.tiles * w.in);
+    for (int first = own.from; first < own.to;) {
+        const int g = first / (cuts.tiles * w.in), f0 = first / w.in % cuts.tiles * cuts.by_filter;
+        const int c0 = first % w.in, channels = at_most(own.to - first, w.in - c0);
+        for (int l = 0; l < out.height; l += cuts.by_row) {
+            const int end = at_most(l + cuts.by_row, out.height);
+            for (int c = c0; c < c0 + channels; ++c) {
+                for (int j = 0; j < w.height; ++j) {
+                    weight_gradient_row(program, step, arena, dweight, cuts, g, f0, c, j, l, end, add || l > 0);
+                }
             }
         }
-    }
-}
-
-// dweight[i, j] = Σ_samples dy[i]·x[j] for maps of one pixel. With the samples turned out of the lanes it is a matrix
-// product with 16 features to a vector, and no sum over lanes is needed.
-inline void linear_weight_gradient(const Program& program, const Step& step, const lanes* arena, float* gradients,
-                                   Part part) {
-    const Slot &in = program.slots[step.input], &out = program.slots[step.output];
-    const int vectors = vectors_of(in.channels);
-    const lanes* x = arena + in.value;
-    float* dweight = gradients + step.weight;
-    for (const int vector : part.of(vectors)) {
-        const int j0 = vector * kLanes, features = at_most(kLanes, in.channels - j0);
-        lanes turned[kLanes];
-        for (int t = 0; t < kLanes; ++t) {
-            for (int j = 0; j < kLanes; ++j) turned[t][j] = j < features ? x[j0 + j][t] : 0.0f;
-        }
-        for (int i = 0; i < out.channels; ++i) {
-            const lanes delta = arena[out.delta + i];
-            lanes sum[2] = {lanes{}, lanes{}};
-            for (int t = 0; t < kLanes; t += 2) {
-                sum[0] += delta[t] * turned[t];
-                sum[1] += delta[t + 1] * turned[t + 1];
-            }
-            sum[0] += sum[1];
-            float* row = dweight + static_cast<std::ptrdiff_t>(i) * in.channels + j0;
-            if (features == kLanes) {
-                __builtin_memcpy(row, &sum[0], sizeof(lanes));
-            } else {
-                for (int j = 0; j < features; ++j) row[j] = sum[0][j];
-            }
-        }
+        first += channels;
     }
 }

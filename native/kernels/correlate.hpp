@@ -19,15 +19,18 @@ struct Taps {
 };
 
 // `weight` is packed [c][j][k][TF]; `wplane` is its length for one c. Consecutive output pixels read inputs `step`
-// apart.
+// apart. Sums begin with `start`, zero where it is null; or go on from what lies at their place.
 template <int TF, int TM>
 void correlate_tile(lanes* out, std::ptrdiff_t out_plane, int out_step, const lanes* x, std::ptrdiff_t plane,
                     std::ptrdiff_t pitch, int step, int channels, Taps rows, Taps columns, const float* weight,
-                    std::ptrdiff_t wplane, const float* start) {
+                    std::ptrdiff_t wplane, const float* start, bool go_on) {
     for (int part = 0; part < kParts; ++part) {
         piece sum[TF][TM];
         for (int f = 0; f < TF; ++f) {
-            for (int m = 0; m < TM; ++m) sum[f][m] = piece{} + (start ? start[f] : 0.0f);
+            for (int m = 0; m < TM; ++m) {
+                sum[f][m] =
+                    go_on ? *pieces(out + f * out_plane + m * out_step, part) : piece{} + (start ? start[f] : 0.0f);
+            }
         }
         for (int c = 0; c < channels; ++c) {
             for (int j = 0; j < rows.count; ++j) {

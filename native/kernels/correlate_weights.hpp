@@ -10,10 +10,11 @@
 #include "sum_lanes.hpp"
 
 // `taps` inputs lie `tap_step` apart; consecutive output pixels read inputs `step` apart, rows `x_row` apart.
+// Sums are written, or added to what is there.
 template <int TF, int TK>
 void correlate_weights_tile(float* dweight, std::ptrdiff_t f_stride, std::ptrdiff_t k_stride, const lanes* dy,
                             std::ptrdiff_t dy_plane, std::ptrdiff_t dy_pitch, const lanes* x, std::ptrdiff_t x_row,
-                            std::ptrdiff_t tap_step, int step, int height, int width) {
+                            std::ptrdiff_t tap_step, int step, int height, int width, bool add) {
     lanes sum[TF][TK];
     for (int part = 0; part < kParts; ++part) {
         piece s[TF][TK];
@@ -43,7 +44,8 @@ void correlate_weights_tile(float* dweight, std::ptrdiff_t f_stride, std::ptrdif
         for (int i = 0; i < kLanes; ++i) addends[i] = first + i < TF * TK ? all[first + i] : lanes{};
         const lanes totals = sum_lanes_of_16(addends);
         for (int i = first; i < first + kLanes && i < TF * TK; ++i) {
-            dweight[i / TK * f_stride + i % TK * k_stride] = totals[i - first];
+            float& to = dweight[i / TK * f_stride + i % TK * k_stride];
+            to = add ? to + totals[i - first] : totals[i - first];
         }
     }
 }

@@ -87,10 +87,10 @@ inline void max_pool_backward(const Program& program, const Step& step, lanes* a
     const Slot &in = program.slots[step.input], &out = program.slots[step.output];
     const int columns = step.columns.kernel;
     const mask* winners = reinterpret_cast<const mask*>(arena + step.scratch);
-    const bool two_by_two = is_two_by_two(step, in, out);
+    const bool two_by_two = is_two_by_two(step, in, out) && !step.adds;
     const bool covered = two_by_two && 2 * out.height == in.height && 2 * out.width == in.width;
     for (const int c : part.of(out.channels)) {
-        if (!covered) clear(arena + in.delta + c * in.plane(), in.plane());
+        if (!covered && !step.adds) clear(arena + in.delta + c * in.plane(), in.plane());
         lanes* dx = arena + in.delta + c * in.plane() + in.border;
         for (int l = 0; l < out.height; ++l) {
             const lanes* dy = arena + out.delta + c * out.plane() + l * out.pitch() + out.border;
@@ -159,7 +159,7 @@ inline void avg_pool_backward(const Program& program, const Step& step, lanes* a
     const bool simple = all_inside(step.columns, in.width, out.width);
     const Inside whole{0, step.columns.kernel};
     for (const int c : part.of(out.channels)) {
-        clear(arena + in.delta + c * in.plane(), in.plane());
+        if (!step.adds) clear(arena + in.delta + c * in.plane(), in.plane());
         lanes* dx = arena + in.delta + c * in.plane() + in.border;
         for (int l = 0; l < out.height; ++l) {
             const lanes* dy = arena + out.delta + c * out.plane() + l * out.pitch() + out.border;

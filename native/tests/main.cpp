@@ -25,5 +25,6 @@ int main() {
     test_threads();
     test_update();
     test_measure();
+    test_added();
     return close_checks();
 }

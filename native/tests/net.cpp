@@ -19,7 +19,8 @@ void widen(const Step& step, Slot& in, Slot& out) {
     in.border = std::max({in.border, axis.before, reach - axis.before - (in.width - 1) + beyond});
     out.border = std::max(out.border, beyond);
     const bool pixel_by_pixel = axis.kernel == 1 && axis.stride == 1 && axis.before == 0;
-    if (step.needs_dx && !step.tile && !pixel_by_pixel) out.border = std::max(out.border, kTilePixels - 1);
+    if (step.needs_dx && !step.tile && !pixel_by_pixel && !is_pointwise(step, in, out))
+        out.border = std::max(out.border, kTilePixels - 1);
 }
 
 int tile_side(const Step& step, const Slot& out) {
@@ -184,6 +185,7 @@ Layout Net::layout(std::ptrdiff_t gap) const {
         if (step.op == Op::kConv) {
             step.packed = found.packed;
             const int taps = step.tile ? kPoints * kPoints : step.rows.kernel * step.columns.kernel;
+            if (is_pointwise(step, in, out)) continue;
             const int weights = in.channels / step.groups * out.channels * taps;
             found.packed += step.needs_dx ? 2 * weights : weights;
         }

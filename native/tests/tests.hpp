@@ -19,5 +19,6 @@ void test_denormals();
 void test_threads();
 void test_update();
 void test_measure();
+void test_added();
 
 }  // namespace pellucid

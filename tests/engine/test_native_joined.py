@@ -28,8 +28,10 @@ def _one_thread() -> Iterator[None]:
         yield
 
 
-def assert_close(found: np.ndarray, exact: np.ndarray, what: str, *, floor: float = 0.0) -> None:
-    allowed = TOLERANCE * max(float(abs(exact).max()), floor)
+def assert_close(
+    found: np.ndarray, exact: np.ndarray, what: str, *, floor: float = 0.0, tolerance: float = TOLERANCE
+) -> None:
+    allowed = tolerance * max(float(abs(exact).max()), floor)
     assert abs(found - exact).max() <= allowed, f"{what}: {abs(found - exact).max():.3g} is more than {allowed:.3g}"
 
 
@@ -43,8 +45,10 @@ def assert_trains_alike(network: Network, n: int) -> None:
     assert_close(np.array(loss), np.array(exact_loss), "loss", floor=1.0)
     # A bias before a batch norm has a gradient of 0, which is what the others leave after cancelling.
     largest = max(float(abs(gradient).max()) for gradient in exact_gradients.values())
+    # Of two values, normalized to ±1, no δ comes back but what is left of two terms that cancel.
+    tolerance = TOLERANCE * (10 if n == 2 else 1)
     for name, gradient in gradients.items():
-        assert_close(gradient, exact_gradients[name], name, floor=largest / 10)
+        assert_close(gradient, exact_gradients[name], name, floor=largest / 10, tolerance=tolerance)
     for name, value in network.state.items():
         assert_close(value, exact.state[name], name, floor=1.0)
     assert_close(network.forward(x), exact.forward(x), "prediction")

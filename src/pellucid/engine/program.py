@@ -190,12 +190,14 @@ class Program:
         )
         first = 0
         for slot in slots:
-            producer = self._producer(slot)
-            if producer is None or self.slots[slot].readers > 1 or self.slots[slot].parent is not None:
-                slot = self._copy(slot)
-            self.slots[slot].parent, self.slots[slot].first = whole, first
-            first += self.slots[slot].channels
-            self.slots[whole].learns |= self.slots[slot].learns
+            first += self.slots[self._lay_into(whole, slot, first)].channels
+        return whole
+
+    def pad_channels(self, slot: int, channels: int) -> int:
+        """Append channels of zeros: the slot becomes the first ones of the whole."""
+        whole = self._new((channels, *self.shape(slot)[1:]))
+        slot = self._lay_into(whole, slot, 0)
+        self.steps.append(Step("pad_channels", slot, whole, needs_dx=False))
         return whole
 
     def shape(self, slot: int) -> tuple[int, int, int]:
@@ -245,6 +247,14 @@ class Program:
     def _producer(self, slot: int) -> Step | None:
         return next((step for step in reversed(self.steps) if step.output == slot), None)
 
+    def _lay_into(self, whole: int, slot: int, first: int) -> int:
+        """Make a slot the channels of another from ``first`` on; a copy of it if others need it where it is."""
+        if self._producer(slot) is None or self.slots[slot].readers > 1 or self.slots[slot].parent is not None:
+            slot = self._copy(slot)
+        self.slots[slot].parent, self.slots[slot].first = whole, first
+        self.slots[whole].learns |= self.slots[slot].learns
+        return slot
+
     def _copy(self, slot: int) -> int:
         return self._add("activation", slot, self._full_shape(slot))
 
@@ -287,7 +297,8 @@ class Program:
                 step.packed = self._packed
                 taps = winograd.POINTS**2 if step.tile else step.rows[0] * step.columns[0]
                 weights = source.channels // step.groups * output.channels * taps
-                self._packed += weights * (2 if step.needs_dx else 1)
+                if not self._is_pointwise(step):
+                    self._packed += weights * (2 if step.needs_dx else 1)
                 self._require_countable(step, weights)
             if step.side:
                 self._scratch = max(self._scratch, winograd.scratch_lanes(source.channels, output.channels))
@@ -318,8 +329,21 @@ class Program:
             beyond = -output.width % step.side  # pixels of the last tile that lie outside
             source.border = max(source.border, after + beyond)
             output.border = max(output.border, beyond)
-        if step.needs_dx and not step.tile and (kernel, stride, before) != (1, 1, 0):
+        tiles = step.needs_dx and not step.tile and not self._is_pointwise(step)
+        if tiles and (kernel, stride, before) != (1, 1, 0):
             output.border = max(output.border, TILE_PIXELS - 1)
+
+    def _is_pointwise(self, step: Step) -> bool:
+        """Tell whether a convolution reads its weights as they lie: ``is_pointwise`` in native/program.hpp."""
+        source, output = self.slots[step.input], self.slots[step.output]
+        one_tap = (
+            kernel == 1 and before == 0 and stride * (outputs - 1) < length
+            for (kernel, stride, _, before), length, outputs in (
+                (step.rows, source.height, output.height),
+                (step.columns, source.width, output.width),
+            )
+        )
+        return step.groups == 1 and all(one_tap)
 
 
 def _emits_itself(layer: type[Layer]) -> bool:

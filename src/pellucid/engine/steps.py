@@ -19,6 +19,7 @@ _OPS = {
     "response_norm": 8,
     "batch_norm": 9,
     "add": 10,
+    "pad_channels": 11,
 }
 _ACTIVATIONS = {"none": 0, "relu": 1, "leaky_relu": 2, "elu": 3, "sigmoid": 4, "tanh": 5}
 #: what becomes of the δ of a second input; "same": it lies where the output's δ lies

@@ -74,6 +74,10 @@ class NativeProgram(Protocol):
         """Put the channels of some slots behind each other."""
         ...
 
+    def pad_channels(self, slot: int, channels: int) -> int:
+        """Append channels of zeros until there are so many."""
+        ...
+
     def shape(self, slot: int) -> tuple[int, int, int]:
         """Return (C, H, W) of a slot; a vector is maps of one pixel."""
         ...

@@ -9,7 +9,7 @@ import numpy as np
 
 from pellucid.arrays import Array, Shape, Tensors
 from pellucid.errors import ShapeError
-from pellucid.layers.base import Formula, Layer, require, require_maps
+from pellucid.layers.base import Formula, Layer, NativeProgram, require, require_maps
 
 
 @dataclass(frozen=True)
@@ -64,3 +64,7 @@ class PadChannels(Layer):
         """Return dx: the first C maps of dy."""
         channels = saved
         return dy[:, :channels], {}
+
+    def emit(self, program: NativeProgram, slot: int) -> int:
+        """Lower to zeros behind the input, which is computed where it belongs in the output."""
+        return program.pad_channels(slot, self.out_channels)
