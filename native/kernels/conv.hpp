@@ -12,9 +12,10 @@ inline constexpr int kTileFilters = 6, kTilePixels = 4, kTileVector = 12, kTileW
 #else
 inline constexpr int kTileFilters = 6, kTilePixels = 2, kTileVector = 12, kTileWeights = 12;
 #endif
-inline constexpr int kMostTaps = 5;      // taps of one weight tile
-inline constexpr int kRowsPixels = 256;  // of a weight tile, at least, before its lanes are summed
-inline constexpr int kMostKernel = 64;   // taps along one axis; the planner sends larger kernels elsewhere
+inline constexpr int kMostTaps = 5;  // taps of one weight tile
+inline constexpr int kRowsPixels =
+    1024;  // of a weight tile, at least, before its lanes are summed: their δ takes half of a cache
+inline constexpr int kMostKernel = 64;  // taps along one axis; the planner sends larger kernels elsewhere
 
 using CorrelateTile = void (*)(lanes*, std::ptrdiff_t, int, const lanes*, std::ptrdiff_t, std::ptrdiff_t, int, int,
                                Taps, Taps, const float*, std::ptrdiff_t, const float*, bool);
@@ -106,8 +107,6 @@ inline WeightsTile find_weights_tile(int filters, int taps) {
             return find_weights_tile_of<5>(filters);
     }
 }
-
-inline int at_most(int a, int b) { return a < b ? a : b; }
 
 // How many filters one tile of a layer holds: more where every map is a single pixel.
 inline int tile_filters(const Slot& maps) { return maps.height * maps.width == 1 ? kTileVector : kTileFilters; }

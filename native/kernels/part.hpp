@@ -1,6 +1,8 @@
 // A thread's share of a step: the whole of it when every thread has a block of its own, else a range of its items.
 #pragma once
 
+inline int at_most(int a, int b) { return a < b ? a : b; }
+
 struct Range {
     int from, to;
     struct Iterator {
