@@ -12,9 +12,10 @@ inline constexpr int kTileFilters = 6, kTilePixels = 4, kTileVector = 12, kTileW
 #else
 inline constexpr int kTileFilters = 6, kTilePixels = 2, kTileVector = 12, kTileWeights = 12;
 #endif
-inline constexpr int kMostTaps = 5;      // taps of one weight tile
-inline constexpr int kRowsPixels = 256;  // of a weight tile, at least, before its lanes are summed
-inline constexpr int kMostKernel = 64;   // taps along one axis; the planner sends larger kernels elsewhere
+inline constexpr int kMostTaps = 5;  // taps of one weight tile
+inline constexpr int kRowsPixels =
+    1024;  // of a weight tile, at least, before its lanes are summed: their δ takes half of a cache
+inline constexpr int kMostKernel = 64;  // taps along one axis; the planner sends larger kernels elsewhere
 
 using CorrelateTile = void (*)(lanes*, std::ptrdiff_t, int, const lanes*, std::ptrdiff_t, std::ptrdiff_t, int, int,
                                Taps, Taps, const float*, std::ptrdiff_t, const float*, bool);

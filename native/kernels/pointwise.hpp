@@ -4,7 +4,7 @@
 //     y[f, p] = b[f] + Σ_c w[f, c] x[c, p]     dx[c, p] = Σ_f w[f, c] dy[f, p]     dw[f, c] = Σ_p Σ_t dy[f, p] x[c, p]
 //
 // A few pixels of all channels become a panel, some channels at a time, and all rows of the weights pass over it while
-// it is in the innermost cache. For dw the samples of x are turned out of the lanes, 16 channels to a vector.
+// it is in the cache. For dw the samples of x are turned out of the lanes, 16 channels to a vector.
 #pragma once
 
 #include "part.hpp"
@@ -17,10 +17,8 @@ inline constexpr int kLongRow = 4096;                   // weights of a row that
 inline constexpr int kTurnedRows = 64;                  // rows of the weights, where they are turned
 inline constexpr int kTurnedPixels = 16;                // that the weight gradient turns at a time
 inline constexpr int kWide = kProductVectors * kLanes;  // channels of its tiles
-inline constexpr int kTurned = kTurnedPixels * kLanes * kProductVectors;
-inline constexpr int kItemsForEach = 4;  // for each thread, that are worth handing out
-
-inline int smaller(int a, int b) { return a < b ? a : b; }
+inline constexpr int kTurned = kTurnedPixels * kWide;   // vectors of the panel that holds them
+inline constexpr int kItemsForEach = 4;                 // for each thread, that are worth handing out
 
 // Pixels of some maps, one for each output: they lie `pitch` and `step` apart.
 struct Grid {
@@ -54,8 +52,8 @@ struct Product {
         const Part whole{0, 1};
         const Range own = (by_groups ? whole : part).of(tiles);
         for (const int group : (by_groups ? part : whole).of(groups)) {
-            const int first = group * kProductVectors, count = smaller(kProductVectors, pixels - first);
-            multiply(first, count, own.from * by_row, smaller(own.to * by_row, rows));
+            const int first = group * kProductVectors, count = at_most(kProductVectors, pixels - first);
+            multiply(first, count, own.from * by_row, at_most(own.to * by_row, rows));
         }
     }
 
@@ -73,11 +71,11 @@ struct Product {
         const int across = lone() ? kLongRow / by_row * by_row : rows;
         for (int r0 = from; r0 < to; r0 += across) {
             for (int k0 = 0; k0 < depth; k0 += block) {
-                const int deep = smaller(block, depth - k0), end = smaller(r0 + across, to);
+                const int deep = at_most(block, depth - k0), end = at_most(r0 + across, to);
                 if (!lone()) fill(panel, k0, deep, in_at, count);
                 const lanes* vectors = lone() ? x.first + k0 : panel;
                 for (int r = r0; r < end; r += by_row) {
-                    tile(vectors, r, smaller(by_row, end - r), k0, deep, out_at, count);
+                    tile(vectors, r, at_most(by_row, end - r), k0, deep, out_at, count);
                 }
             }
         }
@@ -166,7 +164,7 @@ inline void turn_pixels(const Grid& x, int c0, int count, int l, int lines, int 
         for (int p = 0; p < length; ++p, panel += kLanes * kProductVectors) {
             const lanes* pixel = x.first + c0 * x.plane + (l + line) * x.pitch + (m + p) * x.step;
             for (int v = 0; v * kLanes < count; ++v) {
-                turn(pixel + v * kLanes * x.plane, x.plane, smaller(kLanes, count - v * kLanes), panel + v,
+                turn(pixel + v * kLanes * x.plane, x.plane, at_most(kLanes, count - v * kLanes), panel + v,
                      kProductVectors);
             }
         }
@@ -185,19 +183,19 @@ struct WeightGradient {
 
     // Channels from c0 on over some lines of pixels. A panel has 16 lines for every pixel, one a sample.
     void add(const lanes* panel, int c0, int tile, const float* delta, int lines, int length, bool adds) const {
-        const int f = tile * kProductRows, count = smaller(kWide, channels - c0);
-        find_gradient_tile(smaller(kProductRows, filters - f), vectors_of(count))(
+        const int f = tile * kProductRows, count = at_most(kWide, channels - c0);
+        find_gradient_tile(at_most(kProductRows, filters - f), vectors_of(count))(
             dw + static_cast<std::ptrdiff_t>(f) * channels + c0, channels, count, adds, delta + f * plane, plane, pitch,
             lines, length * kLanes, panel);
     }
 
     void of_maps(int c0, int height, int width, bool adds) const {
         alignas(64) lanes panel[kTurned];
-        const int across = smaller(kTurnedPixels, width), down = kTurnedPixels / across;
+        const int across = at_most(kTurnedPixels, width), down = kTurnedPixels / across;
         for (int l = 0; l < height; l += down) {
             for (int m = 0; m < width; m += across) {
-                const int lines = smaller(down, height - l), length = smaller(across, width - m);
-                turn_pixels(x, c0, smaller(kWide, channels - c0), l, lines, m, length, panel);
+                const int lines = at_most(down, height - l), length = at_most(across, width - m);
+                turn_pixels(x, c0, at_most(kWide, channels - c0), l, lines, m, length, panel);
                 for (const int tile : tiles) {
                     add(panel, c0, tile, dy + l * pitch + m * kLanes, lines, length, adds || l > 0 || m > 0);
                 }
@@ -209,7 +207,7 @@ struct WeightGradient {
     void of_pixel(int from, int to, bool adds) const {
         alignas(64) lanes panel[kTurned];
         for (int c0 = from; c0 < to; c0 += kWide) {
-            turn_pixels(x, c0, smaller(kWide, channels - c0), 0, 1, 0, 1, panel + (c0 - from));
+            turn_pixels(x, c0, at_most(kWide, channels - c0), 0, 1, 0, 1, panel + (c0 - from));
         }
         for (const int tile : tiles) {
             for (int c0 = from; c0 < to; c0 += kWide) {
@@ -238,7 +236,7 @@ inline void pointwise_weight_gradient(const Program& program, const Step& step, 
     for (const int block : (by_blocks ? part : whole).of(blocks)) {
         const int c0 = block * wide;
         if (lone) {
-            gradient.of_pixel(c0, smaller(c0 + wide, in.channels), adds);
+            gradient.of_pixel(c0, at_most(c0 + wide, in.channels), adds);
         } else {
             gradient.of_maps(c0, out.height, out.width, adds);
         }

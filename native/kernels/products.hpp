@@ -9,10 +9,13 @@
 #include "piece.hpp"
 
 #if defined(__AVX512F__)
-inline constexpr int kProductRows = 6, kProductVectors = 4, kProductLone = 12, kProductStreams = 6;
+inline constexpr int kProductVectors = 4;
 #else
-inline constexpr int kProductRows = 6, kProductVectors = 2, kProductLone = 12, kProductStreams = 6;
+inline constexpr int kProductVectors = 2;
 #endif
+inline constexpr int kProductRows = 6;
+inline constexpr int kProductLone = 12;    // rows over one vector, to keep enough sums in flight
+inline constexpr int kProductStreams = 6;  // the same where each row of weights is a stream from memory
 
 // A matrix of numbers w[r, k]: as it lies row by row, or turned, where consecutive k lie `stride` apart.
 struct Factors {
