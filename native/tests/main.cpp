@@ -18,6 +18,8 @@ int main() {
     test_softmax();
     test_response_norm();
     test_dropout();
+    test_batch_norm();
+    test_joined();
     test_loss();
     test_networks();
     test_denormals();
