@@ -28,7 +28,10 @@ class Arena {
           memory_(static_cast<float*>(std::aligned_alloc(alignof(lanes), bytes_))) {
         std::memset(memory_, 0xFF, bytes_);  // every float a NaN
         for (const Slot& slot : layout.slots) {
-            for_each_border(slot, [](float& lane) { lane = 0.0f; });
+            if (slot.reused) continue;
+            for (const std::ptrdiff_t begin : {slot.value, slot.delta}) {
+                for_each_border(slot, begin, [](float& lane) { lane = 0.0f; });
+            }
         }
         for (const std::ptrdiff_t gap : layout.gaps) {
             ASAN_POISON_MEMORY_REGION(memory_ + gap * kLanes, static_cast<std::size_t>(layout.gap) * sizeof(lanes));
@@ -43,31 +46,27 @@ class Arena {
 
     void* memory() { return memory_; }
 
-    bool borders_are_zero(const Slot& slot) {
+    bool border_is_zero(const Slot& slot, std::ptrdiff_t begin) {
         bool zero = true;
-        for_each_border(slot, [&](float lane) { zero = zero && lane == 0.0f; });
+        for_each_border(slot, begin, [&](float lane) { zero = zero && lane == 0.0f; });
         return zero;
     }
 
-    // One sample's pixels: channel, row, column.
-    std::vector<float> sample(const Slot& slot, std::ptrdiff_t begin, int t) const {
-        std::vector<float> found;
+    // Appends one sample's pixels: channel, row, column.
+    void append_sample(const Slot& slot, std::ptrdiff_t begin, std::size_t t, std::vector<float>& found) const {
         for (int row = 0; row < slot.channels * slot.height; ++row) {
             for (int v = 0; v < slot.width; ++v) {
-                found.push_back(memory_[(begin + row * slot.pitch() + slot.border + v) * kLanes + t]);
+                found.push_back(memory_[(begin + row * slot.pitch() + slot.border + v) * kLanes + static_cast<int>(t)]);
             }
         }
-        return found;
     }
 
   private:
-    void for_each_border(const Slot& slot, auto&& visit) {
-        for (const std::ptrdiff_t begin : {slot.value, slot.delta}) {
-            for (int row = 0; row < slot.channels * slot.height; ++row) {
-                for (int v = 0; v < slot.pitch(); ++v) {
-                    if (v >= slot.border && v < slot.border + slot.width) continue;
-                    for (int t = 0; t < kLanes; ++t) visit(memory_[(begin + row * slot.pitch() + v) * kLanes + t]);
-                }
+    void for_each_border(const Slot& slot, std::ptrdiff_t begin, auto&& visit) {
+        for (int row = 0; row < slot.channels * slot.height; ++row) {
+            for (int v = 0; v < slot.pitch(); ++v) {
+                if (v >= slot.border && v < slot.border + slot.width) continue;
+                for (int t = 0; t < kLanes; ++t) visit(memory_[(begin + row * slot.pitch() + v) * kLanes + t]);
             }
         }
     }
@@ -107,63 +106,82 @@ class Scratch {
     float* memory_;
 };
 
+// What the last blocks left in their arenas, against the oracle; the first arena is that of block `first_block`.
+void check_slots(const std::string& here, const Layout& layout, std::span<const std::unique_ptr<Arena>> arenas,
+                 std::size_t first_block, const Naive& naive, double tolerance) {
+    const auto compare = [&](const Slot& slot, std::ptrdiff_t begin, const Samples& expected,
+                             const std::string& which) {
+        std::vector<float> got;
+        Values want;
+        for (std::size_t t = first_block * kLanes; t < expected.size(); ++t) {
+            arenas[t / kLanes - first_block]->append_sample(slot, begin, t % kLanes, got);
+            want.insert(want.end(), expected[t].begin(), expected[t].end());
+        }
+        check_close(got, want, tolerance, which);
+    };
+    for (std::size_t i = 0; i < layout.slots.size(); ++i) {
+        const Slot& slot = layout.slots[i];
+        const std::string which = here + ", slot " + std::to_string(i);
+        compare(slot, slot.value, naive.value[i], which + ", value");
+        if (layout.delta_stays[i]) compare(slot, slot.delta, naive.delta[i], which + ", δ");
+        for (const std::unique_ptr<Arena>& arena : arenas) {
+            check(arena->border_is_zero(slot, slot.value), which + ", border");
+            const bool cleared = layout.learns[i] || !slot.reused;
+            if (cleared) check(arena->border_is_zero(slot, slot.delta), which + ", border of δ");
+        }
+    }
+}
+
 }  // namespace
 
 void check_against_naive(const std::string& what, const Net& net, const Data& data, const Engine& engine,
-                         double tolerance) {
+                         double tolerance, Task task) {
     Layout layout = net.layout(kGap);
     std::vector<Step> steps;
     for (Runner::Plan& plan : layout.plans) {
         plan.step.scale = plan.scale.data();
         steps.push_back(plan.step);
     }
-    const int output = static_cast<int>(layout.slots.size()) - 1;
-    const Program program{layout.slots.data(),
-                          steps.data(),
-                          static_cast<int>(steps.size()),
-                          0,
-                          output,
-                          net.loss,
-                          layout.arena,
-                          net.parameters,
-                          layout.packed,
-                          layout.scratch};
-    const std::size_t blocks = (data.rows.size() + kLanes - 1) / kLanes;
-    Arena arena(layout);
+    Program program = net.program(layout);
+    program.slots = layout.slots.data();
+    program.steps = steps.data();
+    program.step_count = static_cast<int>(steps.size());
+    const bool learns = task == Task::kLearn;
+    const std::size_t blocks = (data.rows.size() + kLanes - 1) / kLanes, kept = learns && net.norms > 0 ? blocks : 1;
+    std::vector<std::unique_ptr<Arena>> arenas;
+    std::vector<void*> places;
+    for (std::size_t i = 0; i < kept; ++i) {
+        arenas.push_back(std::make_unique<Arena>(layout));
+        places.push_back(arenas.back()->memory());
+    }
     Scratch scratch(layout.scratch);
-    void* const arenas[] = {arena.memory()};
     void* const scratches[] = {scratch.memory()};
     std::vector<float> packed(static_cast<std::size_t>(layout.packed), NAN);
     std::vector<float> gradients(blocks * static_cast<std::size_t>(net.parameters), NAN);
     std::vector<double> losses(blocks, NAN);
+    std::vector<Moments> moments(blocks * static_cast<std::size_t>(net.norms), {NAN, NAN});
+    std::vector<Norm> norms(static_cast<std::size_t>(net.norms), {NAN, NAN, NAN, NAN});
     Result result;
-    Batch batch = make_batch(net, data, 1, Task::kLearn, result);
-    engine.run(program, {arenas, scratches, packed.data(), gradients.data(), losses.data(), nullptr}, batch);
+    Batch batch = make_batch(net, data, 1, task, result);
+    engine.run(program,
+               {places.data(), scratches, packed.data(), gradients.data(), losses.data(), nullptr, moments.data(),
+                norms.data()},
+               batch);
 
-    const Naive naive = run_naively(net, data);
+    const Naive naive = run_naively(net, data, learns);
     const std::string here = what + ", " + engine.name;
     check_close(result.outputs, naive.outputs, tolerance, here + ", outputs");
-    check_close(result.gradients, naive.gradients, tolerance, here + ", gradients");
+    check_close(result.state, naive.state, tolerance, here + ", running statistics");
     const float loss = static_cast<float>(batch.loss);
     check_close({&loss, 1}, {&naive.loss, 1}, std::fmax(tolerance, 1e-7), here + ", loss");
     check(scratch.zeros_are_zero(), here + ", zeros of the scratch");
-    const std::size_t first = (blocks - 1) * kLanes;
-    for (std::size_t i = 0; i < layout.slots.size(); ++i) {
-        const Slot& slot = layout.slots[i];
-        const std::string which = here + ", slot " + std::to_string(i);
-        const bool has_delta = i == steps.size() || steps[i].needs_dx;
-        for (std::size_t t = first; t < data.rows.size(); ++t) {
-            const int lane = static_cast<int>(t - first);
-            check_close(arena.sample(slot, slot.value, lane), naive.value[i][t], tolerance, which + ", value");
-            if (has_delta)
-                check_close(arena.sample(slot, slot.delta, lane), naive.delta[i][t], tolerance, which + ", δ");
-        }
-        check(arena.borders_are_zero(slot), which + ", borders");
-    }
+    if (!learns) return;
+    check_close(result.gradients, naive.gradients, tolerance, here + ", gradients");
+    check_slots(here, layout, arenas, blocks - kept, naive, tolerance);
 }
 
-void check_against_naive(const std::string& what, const Net& net, const Data& data, double tolerance) {
-    for (const Engine* engine : engines()) check_against_naive(what, net, data, *engine, tolerance);
+void check_against_naive(const std::string& what, const Net& net, const Data& data, double tolerance, Task task) {
+    for (const Engine* engine : engines()) check_against_naive(what, net, data, *engine, tolerance, task);
 }
 
 }  // namespace pellucid

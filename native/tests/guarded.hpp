@@ -7,13 +7,15 @@
 
 namespace pellucid {
 
-// Learn from one batch with `engine` on one thread and hold everything against the oracle: outputs, loss, gradients,
-// and the last block's value and δ in every slot. All memory holds NaN to begin with but for the zero borders, which
-// must still be zero at the end; between the slots AddressSanitizer forbids reading and writing.
+// Run one batch with `engine` on one thread and hold everything against the oracle: outputs, loss and running
+// statistics; if it learns, gradients too, and value and δ in every slot of the blocks that are still there. All memory
+// holds NaN to begin with but for borders that keep their places, which must still be zero at the end, and those that
+// do not, which must have become zero; between the slots AddressSanitizer forbids reading and writing.
 void check_against_naive(const std::string& what, const Net& net, const Data& data, const Engine& engine,
-                         double tolerance);
+                         double tolerance, Task task = Task::kLearn);
 
 // The same on every instruction set that this processor has.
-void check_against_naive(const std::string& what, const Net& net, const Data& data, double tolerance);
+void check_against_naive(const std::string& what, const Net& net, const Data& data, double tolerance,
+                         Task task = Task::kLearn);
 
 }  // namespace pellucid

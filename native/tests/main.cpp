@@ -19,6 +19,8 @@ int main() {
     test_response_norm();
     test_dropout();
     test_augment();
+    test_batch_norm();
+    test_joined();
     test_loss();
     test_networks();
     test_denormals();

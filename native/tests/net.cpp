@@ -7,31 +7,6 @@
 namespace pellucid {
 namespace {
 
-constexpr int kTilePixels = 4;  // TILE_PIXELS of pellucid/engine/program.py
-
-std::ptrdiff_t lanes_of(const Slot& slot) { return slot.channels * slot.plane(); }
-
-// The zero borders that a convolution reads beyond the edges of its maps.
-void widen(const Step& step, Slot& in, Slot& out) {
-    const Axis& axis = step.columns;
-    const int reach = axis.stride * (out.width - 1) + axis.dilation * (axis.kernel - 1);
-    const int side = step.side(), beyond = side ? (side - out.width % side) % side : 0;
-    in.border = std::max({in.border, axis.before, reach - axis.before - (in.width - 1) + beyond});
-    out.border = std::max(out.border, beyond);
-    const bool pixel_by_pixel = axis.kernel == 1 && axis.stride == 1 && axis.before == 0;
-    if (step.needs_dx && !step.tile && !pixel_by_pixel && !is_pointwise(step, in, out))
-        out.border = std::max(out.border, kTilePixels - 1);
-}
-
-int tile_side(const Step& step, const Slot& out) {
-    const int kernel = step.rows.kernel, side = kPoints + 1 - kernel;
-    bool fits = step.groups == 1 && (kernel == 3 || kernel == 5) && std::min(out.height, out.width) >= side;
-    for (const Axis& axis : {step.rows, step.columns}) {
-        fits = fits && axis.kernel == kernel && axis.stride == 1 && axis.dilation == 1;
-    }
-    return fits ? side : 0;
-}
-
 void fill(std::vector<float>& numbers, std::ptrdiff_t count, auto&& draw) {
     numbers.resize(static_cast<std::size_t>(count));
     for (float& number : numbers) number = draw();
@@ -43,13 +18,12 @@ std::ptrdiff_t pixels(const Slot& slot) {
 
 }  // namespace
 
-Step& Net::add(Op op, int channels, int height, int width, const Window& window) {
-    const int input = static_cast<int>(slots.size()) - 1;
-    slots.push_back({channels, height, width, 0, 0, 0});
+Step& Net::append(Op op, int channels, int height, int width, const Window& window) {
     Step step{};
     step.op = op;
-    step.input = input;
-    step.output = input + 1;
+    step.input = here;
+    step.output = here = static_cast<int>(slots.size());
+    slots.push_back({channels, height, width, 0, 0, 0});
     step.rows = window.rows.axis();
     step.columns = window.columns.axis();
     step.groups = 1;
@@ -61,7 +35,7 @@ Step& Net::add(Op op, int channels, int height, int width, const Window& window)
 Net& Net::conv(int filters, const Window& window, int groups, bool flip, bool bias) {
     const Slot in = output();
     const int height = window.rows.outputs(in.height), width = window.columns.outputs(in.width);
-    Step& step = add(Op::kConv, filters, height, width, window);
+    Step& step = append(Op::kConv, filters, height, width, window);
     step.groups = groups;
     step.flip = flip;
     step.weight = parameters;
@@ -75,14 +49,14 @@ Net& Net::conv(int filters, const Window& window, int groups, bool flip, bool bi
 
 Net& Net::max_pool(const Window& window) {
     const Slot in = output();
-    add(Op::kMaxPool, in.channels, window.rows.outputs(in.height), window.columns.outputs(in.width), window);
+    append(Op::kMaxPool, in.channels, window.rows.outputs(in.height), window.columns.outputs(in.width), window);
     return *this;
 }
 
 Net& Net::avg_pool(const Window& window, bool count_padding) {
     const Slot in = output();
     const int height = window.rows.outputs(in.height), width = window.columns.outputs(in.width);
-    add(Op::kAvgPool, in.channels, height, width, window);
+    append(Op::kAvgPool, in.channels, height, width, window);
     const auto counted = [&](const Side& side, int length, int l) {
         const int before = count_padding ? side.before : 0, after = count_padding ? side.after : 0;
         int count = 0;
@@ -104,19 +78,19 @@ Net& Net::avg_pool(const Window& window, bool count_padding) {
 Net& Net::lp_pool(const Window& window, double p) {
     const Slot in = output();
     const int height = window.rows.outputs(in.height), width = window.columns.outputs(in.width);
-    add(Op::kLPPool, in.channels, height, width, window).p = p;
+    append(Op::kLPPool, in.channels, height, width, window).p = p;
     return *this;
 }
 
 Net& Net::softmax() {
     const Slot in = output();
-    add(Op::kSoftmax, in.channels, in.height, in.width, {});
+    append(Op::kSoftmax, in.channels, in.height, in.width, {});
     return *this;
 }
 
 Net& Net::response_norm(int size, float share, double beta, float k) {
     const Slot in = output();
-    Step& step = add(Op::kResponseNorm, in.channels, in.height, in.width, {});
+    Step& step = append(Op::kResponseNorm, in.channels, in.height, in.width, {});
     step.size = size;
     step.share = share;
     step.beta = beta;
@@ -126,7 +100,7 @@ Net& Net::response_norm(int size, float share, double beta, float k) {
 
 Net& Net::dropout(double p) {
     const Slot in = output();
-    Step& step = add(Op::kDropout, in.channels, in.height, in.width, {});
+    Step& step = append(Op::kDropout, in.channels, in.height, in.width, {});
     step.p = p;
     step.position = step.input;
     return *this;
@@ -134,7 +108,7 @@ Net& Net::dropout(double p) {
 
 Net& Net::flatten(bool column_major) {
     const Slot in = output();
-    add(Op::kFlatten, in.channels * in.height * in.width, 1, 1, {}).column_major = column_major;
+    append(Op::kFlatten, in.channels * in.height * in.width, 1, 1, {}).column_major = column_major;
     return *this;
 }
 
@@ -146,56 +120,55 @@ Net& Net::activation(Activation kind, float alpha) {
 
 Net& Net::activation_step(Activation kind, float alpha) {
     const Slot in = output();
-    add(Op::kActivation, in.channels, in.height, in.width, {});
+    append(Op::kActivation, in.channels, in.height, in.width, {});
     return activation(kind, alpha);
 }
 
-Layout Net::layout(std::ptrdiff_t gap) const {
-    Layout found{slots, plans, {}, gap};
-    bool learns = dx_of_input;
-    for (Runner::Plan& plan : found.plans) {
-        plan.step.needs_dx = learns;
-        learns = learns || plan.step.weight >= 0;
+Net& Net::batch_norm(bool per_pixel, double eps, double momentum) {
+    const Slot in = output();
+    Step& step = append(Op::kBatchNorm, in.channels, in.height, in.width, {});
+    const std::ptrdiff_t count = per_pixel ? pixels(in) : in.channels;
+    step.per_pixel = per_pixel;
+    step.eps = eps;
+    step.momentum = momentum;
+    step.weight = parameters;
+    step.bias = parameters + count;
+    step.norm = norms;
+    step.state = state;
+    parameters += 2 * count;
+    norms += count;
+    state += 2 * count + 1;
+    return *this;
+}
+
+Net& Net::add(int other) {
+    const Slot in = output();
+    append(Op::kAdd, in.channels, in.height, in.width, {}).addend = other;
+    return *this;
+}
+
+Net& Net::plus(int other) {
+    plans.back().step.addend = other;
+    return *this;
+}
+
+Net& Net::concat(const std::vector<int>& parts) {
+    here = static_cast<int>(slots.size());
+    Slot whole = slots[static_cast<std::size_t>(parts[0])];
+    whole.channels = 0;
+    for (const int part : parts) {
+        portions.push_back({part, here, whole.channels});
+        whole.channels += slots[static_cast<std::size_t>(part)].channels;
     }
-    for (Runner::Plan& plan : found.plans) {
-        Step& step = plan.step;
-        if (step.op == Op::kConv) {
-            const int side = tile_side(step, slots[static_cast<std::size_t>(step.output)]);
-            step.weights_tile = tiled == Tiled::kNone || tiled == Tiled::kMaps ? 0 : side;
-            step.tile = tiled == Tiled::kAll || tiled == Tiled::kMaps ? side : 0;
-            widen(step, found.slots[static_cast<std::size_t>(step.input)],
-                  found.slots[static_cast<std::size_t>(step.output)]);
-        }
-    }
-    const auto place = [&](std::ptrdiff_t size) {
-        found.gaps.push_back(found.arena);
-        const std::ptrdiff_t at = found.arena + gap;
-        found.arena = at + size;
-        return at;
-    };
-    for (Slot& slot : found.slots) {
-        slot.value = place(lanes_of(slot));
-        slot.delta = place(lanes_of(slot));
-    }
-    for (Runner::Plan& plan : found.plans) {
-        Step& step = plan.step;
-        const Slot &in = slots[static_cast<std::size_t>(step.input)],
-                   &out = slots[static_cast<std::size_t>(step.output)];
-        if (step.op == Op::kMaxPool || step.op == Op::kResponseNorm) step.scratch = place(pixels(out));
-        if (step.op == Op::kConv) {
-            step.packed = found.packed;
-            const int taps = step.tile ? kPoints * kPoints : step.rows.kernel * step.columns.kernel;
-            if (is_pointwise(step, in, out)) continue;
-            const int weights = in.channels / step.groups * out.channels * taps;
-            found.packed += step.needs_dx ? 2 * weights : weights;
-        }
-        if (step.side()) {
-            step.scratch = place(winograd_notes(step.side(), in, out));
-            found.scratch = std::max(found.scratch, winograd_scratch(in.channels, out.channels));
-        }
-    }
-    place(0);
-    return found;
+    slots.push_back(whole);
+    return *this;
+}
+
+Net& Net::pad_channels(int channels) {
+    const int part = here;
+    append(Op::kPadChannels, channels, output().height, output().width, {});
+    portions.push_back({part, here, 0});
+    return *this;
 }
 
 Data whole_numbers(const Net& net, int count, Random& random) {
@@ -208,6 +181,7 @@ Data whole_numbers(const Net& net, int count, Random& random) {
     fill(data.target, samples * classes, small);
     fill(data.weight, count, [&] { return static_cast<float>(random.integer(0, 2)); });
     for (int i = 0; i < count; ++i) data.rows.push_back(random.integer(0, count + 2));
+    fill(data.state, net.state, [&] { return static_cast<float>(random.integer(1, 3)); });
     return data;
 }
 
@@ -229,6 +203,7 @@ Batch make_batch(const Net& net, const Data& data, int threads, Task task, Resul
     const bool learn = task == Task::kLearn, judge = task != Task::kPredict;
     result.outputs.assign(data.rows.size() * static_cast<std::size_t>(net.output().channels), NAN);
     result.gradients.assign(learn ? static_cast<std::size_t>(net.parameters) : 0, NAN);
+    result.state = data.state;
     Batch batch{};
     batch.bytes = !data.bytes.empty();
     batch.images = batch.bytes ? static_cast<const void*>(data.bytes.data()) : data.images.data();
@@ -244,18 +219,14 @@ Batch make_batch(const Net& net, const Data& data, int threads, Task task, Resul
     batch.seed = data.seed;
     batch.step = data.step;
     batch.training = learn;
+    batch.state = result.state.data();
     batch.augmentation = data.augmentation;
     return batch;
 }
 
 Runner make_runner(const Net& net, const Engine& engine) {
     Layout layout = net.layout(0);
-    Program sizes{};
-    sizes.output = static_cast<int>(net.slots.size()) - 1;
-    sizes.loss = net.loss;
-    sizes.parameters = net.parameters;
-    sizes.packed = layout.packed;
-    sizes.scratch = layout.scratch;
+    const Program sizes = net.program(layout);
     Runner::Layout places{layout.slots, {}, layout.arena};
     for (const Runner::Plan& plan : layout.plans) places.scratch.push_back(plan.step.scratch);
     return Runner(places, places, std::move(layout.plans), sizes, &engine);

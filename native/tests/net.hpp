@@ -22,10 +22,18 @@ struct Window {
     Side rows, columns;
 };
 
+// A slot that is some of the channels of another, from `first` on: a branch of a concatenation.
+struct Portion {
+    int slot, whole, first;
+};
+
 // Where everything lies in a block's memory, with `gap` lanes around every part of it that nothing may touch.
 struct Layout {
     std::vector<Slot> slots;
     std::vector<Runner::Plan> plans;
+    std::vector<bool> learns;          // of every slot: whether it has a δ
+    std::vector<int> delta_of;         // the slot whose δ is this one's too, to begin with; −1 for none
+    std::vector<bool> delta_stays;     // whether a slot's δ is still there at the end
     std::vector<std::ptrdiff_t> gaps;  // where they begin
     std::ptrdiff_t gap, arena = 0, packed = 0, scratch = 0;
 };
@@ -33,7 +41,8 @@ struct Layout {
 // Which passes of 3×3 and 5×5 convolutions go by Winograd's way, where their stride, dilation and groups let them.
 enum class Tiled { kNone, kWeightGradient, kMaps, kAll };
 
-// A chain of steps, planned as pellucid/engine/program.py plans it.
+// Steps, each on the slot before it unless told otherwise, planned as pellucid/engine/program.py plans them. Where a
+// slot has several readers, those that cannot add their dx must read a copy of it: activation_step(kNone).
 class Net {
   public:
     Net(int channels, int height, int width, Loss loss = Loss::kSquaredError) : loss(loss) {
@@ -51,19 +60,35 @@ class Net {
     Net& flatten(bool column_major = false);
     Net& activation(Activation kind, float alpha = 0.0f);  // rides along with the last step
     Net& activation_step(Activation kind, float alpha = 0.0f);
+    Net& copy() { return activation_step(Activation::kNone); }
+    Net& batch_norm(bool per_pixel = false, double eps = 0.125, double momentum = 0.25);
+    Net& add(int other);                         // the sum of the slot before and another
+    Net& plus(int other);                        // the same, riding along with the last step, a batch norm
+    Net& concat(const std::vector<int>& parts);  // each of them the output of a step that nothing else reads
+    Net& pad_channels(int channels);             // zeros behind
 
-    const Slot& output() const { return slots.back(); }
+    Net& from(int slot) {  // the next step reads it
+        here = slot;
+        return *this;
+    }
+
+    const Slot& output() const { return slots[static_cast<std::size_t>(here)]; }
     Layout layout(std::ptrdiff_t gap) const;
+    Program program(const Layout& layout) const;  // without its slots and steps
 
-    std::vector<Slot> slots;  // slot i is the input of step i
+    std::vector<Slot> slots;
     std::vector<Runner::Plan> plans;
+    std::vector<Portion> portions;
+    int here = 0;  // the slot that the next step reads; in the end, the output
     Loss loss;
-    std::ptrdiff_t parameters = 0;
+    std::ptrdiff_t parameters = 0, norms = 0, state = 0;
     bool dx_of_input = true;  // take δ all the way back; false: only as far as something learns
     Tiled tiled = Tiled::kNone;
+    Addend first_back = Addend::kSame;  // or kWrite: of an addend whose δ nobody has written yet
+    bool reused = false;                // as if the places of all slots had held other numbers
 
   private:
-    Step& add(Op op, int channels, int height, int width, const Window& window);
+    Step& append(Op op, int channels, int height, int width, const Window& window);
 };
 
 // The same numbers on every machine, unlike the distributions of the standard library.
@@ -85,12 +110,13 @@ struct Data {
     std::vector<std::uint8_t> bytes;  // used in place of `images` if there are any
     std::vector<float> mean, target, weight, params;
     std::vector<std::int64_t> rows;
+    std::vector<float> state{};  // running statistics before the batch
     std::uint64_t seed = 0, step = 0;
     Augmentation augmentation = {};
 };
 
 struct Result {
-    std::vector<float> outputs, gradients;
+    std::vector<float> outputs, gradients, state;
     double loss = 0.0;
 };
 

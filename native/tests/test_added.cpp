@@ -46,19 +46,13 @@ struct Block {
         scratch.resize(static_cast<std::size_t>(layout.scratch));
         packed.resize(static_cast<std::size_t>(layout.packed));
         gradients.resize(static_cast<std::size_t>(net.parameters));
-        program = {layout.slots.data(),
-                   steps.data(),
-                   static_cast<int>(steps.size()),
-                   0,
-                   static_cast<int>(net.slots.size()) - 1,
-                   net.loss,
-                   layout.arena,
-                   net.parameters,
-                   layout.packed,
-                   layout.scratch};
+        program = net.program(layout);
+        program.slots = layout.slots.data();
+        program.steps = steps.data();
+        program.step_count = static_cast<int>(steps.size());
         void *arenas[] = {memory.data()}, *scratches[] = {scratch.data()};
         double losses[1];
-        const Workspace space{arenas, scratches, packed.data(), gradients.data(), losses, nullptr};
+        const Workspace space{arenas, scratches, packed.data(), gradients.data(), losses, nullptr, nullptr, nullptr};
         Result result;
         Batch batch = make_batch(net, data, 1, Task::kLearn, result);
         engine.run(program, space, batch);

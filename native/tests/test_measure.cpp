@@ -39,21 +39,17 @@ struct Learned {
         }
         packed.resize(static_cast<std::size_t>(layout.packed));
         gradients.resize(kThreads * static_cast<std::size_t>(net.parameters));
-        program = {layout.slots.data(),
-                   steps.data(),
-                   static_cast<int>(steps.size()),
-                   0,
-                   4,
-                   net.loss,
-                   layout.arena,
-                   net.parameters,
-                   layout.packed,
-                   layout.scratch};
+        program = net.program(layout);
+        program.slots = layout.slots.data();
+        program.steps = steps.data();
+        program.step_count = static_cast<int>(steps.size());
         Batch batch = make_batch(net, data, kThreads, Task::kLearn, result);
         engine.run(program, space(), batch);
     }
 
-    Workspace space() { return {places, scratches, packed.data(), gradients.data(), losses, nullptr}; }
+    Workspace space() {
+        return {places, scratches, packed.data(), gradients.data(), losses, nullptr, nullptr, nullptr};
+    }
 
     int repeat(const Engine& engine, Pass pass) {
         return engine.repeat(program, space(), steps[1], pass, data.params.data(), 3, kThreads);

@@ -102,7 +102,8 @@ Net drawn(Random& random) {
 void test_drawn() {
     Random random(15);
     for (int i = 0; i < 40; ++i) {
-        const Net net = drawn(random);
+        Net net = drawn(random);
+        net.reused = i % 2 == 1;
         check_against_naive("drawn network " + std::to_string(i), net, real_numbers(net, random.integer(1, 33), random),
                             1e-5);
     }

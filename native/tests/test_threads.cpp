@@ -18,13 +18,29 @@ Net every_step() {
     return net.flatten(true).linear(20).activation(Activation::kSigmoid).dropout(0.5).linear(10);
 }
 
+// Batch norms, sums and branches, in places that hold other numbers in between.
+Net every_joint(Tiled tiled) {
+    const Window same{{3, 1, 1, 1, 1}, {3, 1, 1, 1, 1}};
+    Net net(2, 6, 7, Loss::kCrossEntropy);
+    net.tiled = tiled;
+    net.reused = true;
+    net.conv(5, same).batch_norm().activation(Activation::kReLU);
+    const int stem = net.here;
+    net.conv(5, same).batch_norm(true).activation(Activation::kTanh).conv(5, same).batch_norm().plus(stem);
+    const int block = net.activation(Activation::kReLU).here;
+    const int left = net.max_pool(same).here, right = net.from(block).conv(4, same).here;
+    net.concat({left, right}).batch_norm().conv(5, {}).add(block).add(stem).activation(Activation::kELU, 1.0f);
+    return net.avg_pool({{2, 2}, {2, 2}}, true).flatten().batch_norm().linear(10);
+}
+
 struct Case {
-    Net net = every_step();
+    Net net;
     Data data;
     Result expected;
     double loss = 0.0;
 
-    Case(const Engine& engine, int count, Random& random) : data(real_numbers(net, count, random)) {
+    Case(const Net& network, const Engine& engine, int count, Random& random)
+        : net(network), data(real_numbers(net, count, random)) {
         Batch batch = make_batch(net, data, 1, Task::kLearn, expected);
         make_runner(net, engine).run(batch);
         loss = batch.loss;
@@ -32,7 +48,7 @@ struct Case {
 
     bool same(const Result& result, double value) const {
         return same_bits(result.outputs, expected.outputs) && same_bits(result.gradients, expected.gradients) &&
-               value == loss;
+               same_bits(result.state, expected.state) && value == loss;
     }
 };
 
@@ -46,7 +62,7 @@ bool runs_alike(const Case& c, Runner& runner, int threads) {
 void test_thread_counts(const Engine& engine) {
     Random random(18);
     for (const int count : {1, 16, 17, 33, 64, 70}) {
-        const Case c(engine, count, random);
+        const Case c(every_step(), engine, count, random);
         Runner runner = make_runner(c.net, engine);
         for (int threads = 1; threads <= 4; ++threads) {
             check(runs_alike(c, runner, threads), "the same bits, batch of " + std::to_string(count) + " on " +
@@ -55,10 +71,26 @@ void test_thread_counts(const Engine& engine) {
     }
 }
 
+// The threads meet at every batch norm.
+void test_joined_threads(const Engine& engine) {
+    Random random(31);
+    for (const Tiled tiled : {Tiled::kNone, Tiled::kAll}) {
+        for (const int count : {2, 16, 17, 33, 70}) {
+            const Case c(every_joint(tiled), engine, count, random);
+            Runner runner = make_runner(c.net, engine);
+            for (const int threads : {1, 2, 3, 5}) {
+                check(runs_alike(c, runner, threads), "the same bits of batch norms and branches, batch of " +
+                                                          std::to_string(count) + " on " + std::to_string(threads) +
+                                                          " threads, " + engine.name);
+            }
+        }
+    }
+}
+
 // Inside a parallel region OpenMP gives one thread, however many are asked for.
 void test_fewer_threads(const Engine& engine) {
     Random random(19);
-    const Case c(engine, 40, random);
+    const Case c(every_step(), engine, 40, random);
     bool alike[2] = {};
 #pragma omp parallel for num_threads(2)
     for (int i = 0; i < 2; ++i) {
@@ -81,7 +113,9 @@ void on_four_threads(auto&& visit) {
 
 void test_callers(const Engine& engine) {
     Random random(20);
-    const Case cases[] = {{engine, 5, random}, {engine, 17, random}, {engine, 33, random}, {engine, 48, random}};
+    const Net net = every_step();
+    const Case cases[] = {
+        {net, engine, 5, random}, {net, engine, 17, random}, {net, engine, 33, random}, {net, engine, 48, random}};
     for (const int threads : {1, 2}) {
         int own[4] = {}, shared[4] = {};
         on_four_threads([&](std::size_t caller) {
@@ -104,6 +138,7 @@ void test_callers(const Engine& engine) {
 void test_threads() {
     for (const Engine* engine : engines()) {
         test_thread_counts(*engine);
+        test_joined_threads(*engine);
         test_fewer_threads(*engine);
         test_callers(*engine);
     }

@@ -13,6 +13,8 @@ void test_softmax();
 void test_response_norm();
 void test_dropout();
 void test_augment();
+void test_batch_norm();
+void test_joined();
 void test_loss();
 void test_networks();
 void test_denormals();

@@ -1,0 +1,171 @@
+// Where everything of a network lies, and who sends which δ where.
+#include <algorithm>
+
+#include "net.hpp"
+
+namespace pellucid {
+namespace {
+
+constexpr int kTilePixels = 4;  // TILE_PIXELS of pellucid/engine/program.py
+
+std::size_t index(int slot) { return static_cast<std::size_t>(slot); }
+
+std::ptrdiff_t lanes_of(const Slot& slot) { return slot.channels * slot.plane(); }
+
+int tile_side(const Step& step, const Slot& out) {
+    const int kernel = step.rows.kernel, side = kPoints + 1 - kernel;
+    bool fits = step.groups == 1 && (kernel == 3 || kernel == 5) && std::min(out.height, out.width) >= side;
+    for (const Axis& axis : {step.rows, step.columns}) {
+        fits = fits && axis.kernel == kernel && axis.stride == 1 && axis.dilation == 1;
+    }
+    return fits ? side : 0;
+}
+
+// Which slots have a δ, and what each step does with those of its inputs.
+void connect(const Net& net, Layout& found) {
+    found.learns.assign(net.slots.size(), false);
+    found.learns[0] = net.dx_of_input;
+    for (Runner::Plan& plan : found.plans) {
+        Step& step = plan.step;
+        step.needs_dx = found.learns[index(step.input)] && step.op != Op::kPadChannels;
+        const bool addend_learns = step.addend >= 0 && found.learns[index(step.addend)];
+        const bool learns = step.needs_dx || addend_learns || step.weight >= 0;
+        found.learns[index(step.output)] = found.learns[index(step.output)] || learns;
+        for (const Portion& portion : net.portions) {
+            if (portion.slot == step.output && learns) found.learns[index(portion.whole)] = true;
+        }
+    }
+    found.delta_of.assign(net.slots.size(), -1);
+    found.delta_stays = found.learns;
+    found.delta_stays[index(net.here)] = true;
+    std::vector<bool> written(net.slots.size(), false);
+    written[index(net.here)] = true;
+    for (std::size_t i = found.plans.size(); i-- > 0;) {
+        Step& step = found.plans[i].step;
+        if (step.addend >= 0 && found.learns[index(step.addend)]) {
+            step.addend_back = written[index(step.addend)] ? Addend::kAdd : net.first_back;
+            if (step.addend_back == Addend::kSame) {
+                found.delta_of[index(step.addend)] = step.output;
+                found.delta_stays[index(step.output)] = false;
+            }
+            written[index(step.addend)] = true;
+        }
+        step.adds = step.needs_dx && written[index(step.input)];
+        written[index(step.input)] = true;
+    }
+    for (const Portion& portion : net.portions) found.delta_stays[index(portion.whole)] = false;
+}
+
+// The zero borders that a convolution reads beyond the edges of its maps.
+void widen(const Step& step, Slot& in, Slot& out) {
+    const Axis& axis = step.columns;
+    const int reach = axis.stride * (out.width - 1) + axis.dilation * (axis.kernel - 1);
+    const int side = step.side(), beyond = side ? (side - out.width % side) % side : 0;
+    in.border = std::max({in.border, axis.before, reach - axis.before - (in.width - 1) + beyond});
+    out.border = std::max(out.border, beyond);
+    const bool pixel_by_pixel = axis.kernel == 1 && axis.stride == 1 && axis.before == 0;
+    if (step.needs_dx && !step.tile && !pixel_by_pixel && !is_pointwise(step, in, out)) {
+        out.border = std::max(out.border, kTilePixels - 1);
+    }
+}
+
+// Slots that lie in one another have the same borders.
+void share_borders(const Net& net, Layout& found) {
+    bool changed = true;
+    const auto share = [&](int a, int b) {
+        Slot &one = found.slots[index(a)], &other = found.slots[index(b)];
+        changed = changed || one.border != other.border;
+        one.border = other.border = std::max(one.border, other.border);
+    };
+    while (changed) {
+        changed = false;
+        for (const Portion& portion : net.portions) share(portion.slot, portion.whole);
+        for (int i = 0; i < static_cast<int>(found.slots.size()); ++i) {
+            if (found.delta_of[index(i)] >= 0) share(i, found.delta_of[index(i)]);
+        }
+    }
+}
+
+// A place for the value, or the δ, of every slot that lies in no other.
+void place_slots(const Net& net, Layout& found, std::ptrdiff_t Slot::* begin, const std::vector<int>& same,
+                 auto&& place) {
+    const auto home = [&](int slot, std::ptrdiff_t& offset) {
+        for (const Portion& portion : net.portions) {
+            if (portion.slot != slot) continue;
+            offset += portion.first * found.slots[index(slot)].plane();
+            return portion.whole;
+        }
+        return same[index(slot)];
+    };
+    for (int i = 0; i < static_cast<int>(found.slots.size()); ++i) {
+        std::ptrdiff_t none = 0;
+        if (home(i, none) < 0) found.slots[index(i)].*begin = place(lanes_of(found.slots[index(i)]));
+    }
+    for (int i = 0; i < static_cast<int>(found.slots.size()); ++i) {
+        std::ptrdiff_t offset = 0;
+        int root = i;
+        for (int next = home(i, offset); next >= 0; next = home(root, offset)) root = next;
+        if (root != i) found.slots[index(i)].*begin = found.slots[index(root)].*begin + offset;
+    }
+}
+
+// Of what a step notes for its way back, and of its packed weights.
+void place_notes(Layout& found, Step& step, auto&& place) {
+    const Slot &in = found.slots[index(step.input)], &out = found.slots[index(step.output)];
+    if (step.op == Op::kMaxPool || step.op == Op::kResponseNorm) {
+        step.scratch = place(static_cast<std::ptrdiff_t>(out.channels) * out.height * out.width);
+    }
+    if (step.op == Op::kConv) {
+        step.packed = found.packed;
+        const int taps = step.tile ? kPoints * kPoints : step.rows.kernel * step.columns.kernel;
+        const int weights = in.channels / step.groups * out.channels * taps;
+        if (!is_pointwise(step, in, out)) found.packed += step.needs_dx ? 2 * weights : weights;
+    }
+    if (step.side()) {
+        step.scratch = place(winograd_notes(step.side(), in, out));
+        found.scratch = std::max(found.scratch, winograd_scratch(in.channels, out.channels));
+    }
+}
+
+}  // namespace
+
+Layout Net::layout(std::ptrdiff_t gap) const {
+    Layout found{slots, plans, {}, {}, {}, {}, gap};
+    connect(*this, found);
+    for (Runner::Plan& plan : found.plans) {
+        Step& step = plan.step;
+        if (step.op != Op::kConv) continue;
+        const int side = tile_side(step, slots[index(step.output)]);
+        step.weights_tile = tiled == Tiled::kNone || tiled == Tiled::kMaps ? 0 : side;
+        step.tile = tiled == Tiled::kAll || tiled == Tiled::kMaps ? side : 0;
+        widen(step, found.slots[index(step.input)], found.slots[index(step.output)]);
+    }
+    share_borders(*this, found);
+    const auto place = [&](std::ptrdiff_t size) {
+        found.gaps.push_back(found.arena);
+        const std::ptrdiff_t at = found.arena + gap;
+        found.arena = at + size;
+        return at;
+    };
+    place_slots(*this, found, &Slot::value, std::vector<int>(slots.size(), -1), place);
+    place_slots(*this, found, &Slot::delta, found.delta_of, place);
+    for (Slot& slot : found.slots) slot.reused = reused;
+    for (Runner::Plan& plan : found.plans) place_notes(found, plan.step, place);
+    place(0);
+    return found;
+}
+
+Program Net::program(const Layout& layout) const {
+    Program program{};
+    program.output = here;
+    program.loss = loss;
+    program.arena = layout.arena;
+    program.parameters = parameters;
+    program.packed = layout.packed;
+    program.scratch = layout.scratch;
+    program.norms = norms;
+    program.state = state;
+    return program;
+}
+
+}  // namespace pellucid
