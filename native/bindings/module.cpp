@@ -124,8 +124,14 @@ void check_tiles(const pellucid::Step& step, const pellucid::Slot& in, const pel
     require(in.border >= step.columns.before && last < std::ptrdiff_t{in.width} + in.border &&
                 side * across <= std::ptrdiff_t{out.width} + out.border,
             "a border is narrower than the tiles");
+    if (step.tile == pellucid::kSide && step.needs_dx) {
+        const std::ptrdiff_t before = step.columns.kernel - 1 - step.columns.before;
+        const std::ptrdiff_t tiles = (in.width + side - 1) / side;
+        require(out.border >= before && side * tiles + step.columns.kernel - 1 - before <= out.width + out.border,
+                "a border is narrower than the tiles of dx");
+    }
     require(fits(step.scratch, pellucid::winograd_notes(side, in, out), arena), "a step's notes lie outside the arena");
-    require(pellucid::winograd_scratch(in.channels, out.channels) <= scratch, "a thread has too little scratch");
+    require(pellucid::winograd_scratch(side, in.channels, out.channels) <= scratch, "a thread has too little scratch");
 }
 
 // The kernels trust a program; what reaches them is looked through here.
@@ -171,8 +177,9 @@ void check_program(const std::vector<pellucid::Slot>& all, const std::vector<Run
             require(fits(step.weight, weights, parameters), "weights lie outside the parameters");
             require(step.bias < 0 || fits(step.bias, out.channels, parameters), "a bias lies outside the parameters");
             check_tiles(step, in, out, arena, scratch);
-            const std::ptrdiff_t each = step.tile ? pairs * kPointsOfTile : weights;
-            require(fits(step.packed, step.needs_dx ? 2 * each : each, packed), "packed weights have no room");
+            std::ptrdiff_t both = step.needs_dx ? 2 * weights : weights;
+            if (step.tile) both = pellucid::winograd_packed(step.tile, in.channels, out.channels, step.needs_dx);
+            require(fits(step.packed, both, packed), "packed weights have no room");
         } else {
             require(step.side() == 0, "tiles of what is no convolution");
         }

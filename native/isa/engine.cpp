@@ -31,6 +31,9 @@ namespace {
 #include "kernels/softmax.hpp"
 #include "kernels/update.hpp"
 #include "kernels/winograd.hpp"
+#include "kernels/winograd_by_point.hpp"
+#include "kernels/winograd_by_point_pack.hpp"
+#include "kernels/winograd_by_point_weights.hpp"
 #include "kernels/winograd_weights.hpp"
 
 // All threads of a split block wait here for each other; a thread with a block of its own waits for nobody.
@@ -80,7 +83,7 @@ struct Here {
 void pack(const Program& program, const Step& step, const float* params, float* packed, Part part) {
     if (step.op != Op::kConv) return;
     if (step.tile == 2) return pack_winograd<5>(program, step, params, packed, part);
-    if (step.tile == 4) return pack_winograd<3>(program, step, params, packed, part);
+    if (step.tile == 4) return pack_by_point(program, step, params, packed, part);
     pack_weights(program, step, params, packed, part);
 }
 
@@ -89,7 +92,7 @@ void convolve(const Here& h, const Step& step) {
     if (step.tile == 2) {
         winograd_forward<2>(h.program, step, h.arena, h.scratch, h.packed, h.batch.params, h.part, act);
     } else if (step.tile == 4) {
-        winograd_forward<4>(h.program, step, h.arena, h.scratch, h.packed, h.batch.params, h.part, act);
+        forward_by_point(h.program, step, h.arena, h.scratch, h.packed, h.batch.params, h.part, act);
     } else {
         conv_forward(h.program, step, h.arena, h.packed, h.batch.params, h.part, act);
     }
@@ -135,7 +138,6 @@ void forward(const Here& h, const Step& step) {
 // δ tile by tile is for both ways back; they come after it.
 void lay_out_delta(const Here& h, const Step& step) {
     if (step.side() == 2) return tile_delta<2>(h.program, step, h.arena, h.scratch, h.part);
-    if (step.side() == 4) return tile_delta<4>(h.program, step, h.arena, h.scratch, h.part);
 }
 
 template <int M>
@@ -147,7 +149,9 @@ void weight_gradient_by_tiles(const Here& h, const Step& step, float* gradients)
 
 void weight_gradient(const Here& h, const Step& step, float* gradients) {
     if (step.weights_tile == 2) return weight_gradient_by_tiles<2>(h, step, gradients);
-    if (step.weights_tile == 4) return weight_gradient_by_tiles<4>(h, step, gradients);
+    if (step.weights_tile == 4) {
+        return weights_by_point(h.program, step, h.arena, h.scratch, gradients, false, h.part);
+    }
     const Slot &in = h.program.slots[step.input], &out = h.program.slots[step.output];
     const bool one_tap = step.rows.kernel == 1 && step.columns.kernel == 1;
     if (in.plane() == 1 && out.plane() == 1 && one_tap && step.groups == 1) {
@@ -159,7 +163,7 @@ void weight_gradient(const Here& h, const Step& step, float* gradients) {
 
 void input_gradient(const Here& h, const Step& step) {
     if (step.tile == 2) return winograd_dx<2>(h.program, step, h.arena, h.scratch, h.packed, h.part);
-    if (step.tile == 4) return winograd_dx<4>(h.program, step, h.arena, h.scratch, h.packed, h.part);
+    if (step.tile == 4) return dx_by_point(h.program, step, h.arena, h.scratch, h.packed, h.part);
     conv_dx(h.program, step, h.arena, h.packed, h.batch.params, h.part);
 }
 

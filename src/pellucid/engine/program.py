@@ -263,16 +263,19 @@ class Program:
                 self._arena += prod((output.channels, output.height, output.width))
             if step.op == "conv":
                 step.packed = self._packed
-                taps = winograd.POINTS**2 if step.tile else step.rows[0] * step.columns[0]
-                weights = source.channels // step.groups * output.channels * taps
-                self._packed += weights * (2 if step.needs_dx else 1)
-                self._require_countable(step, weights)
+                ways = [(source.channels, output.channels), (output.channels, source.channels)]
+                for channels, filters in ways[: 2 if step.needs_dx else 1]:
+                    weights = channels // step.groups * filters * step.rows[0] * step.columns[0]
+                    if step.tile:
+                        weights = winograd.packed_floats(step.tile, channels, filters)
+                    self._packed += weights
+                    self._require_countable(step, weights)
             if step.side:
                 step.scratch = self._arena
                 self._arena += winograd.arena_lanes(
                     step.side, source.channels, output.channels, output.height, output.width
                 )
-                self._scratch = max(self._scratch, winograd.scratch_lanes(source.channels, output.channels))
+                self._scratch = max(self._scratch, winograd.scratch_lanes(step.side, source.channels, output.channels))
             self._require_countable(step, source.lanes, output.lanes, *step.rows, *step.columns)
 
     def _require_countable(self, step: Step, *numbers: int) -> None:
@@ -292,6 +295,10 @@ class Program:
             beyond = -output.width % step.side  # pixels of the last tile that lie outside
             source.border = max(source.border, after + beyond)
             output.border = max(output.border, beyond)
+        if step.needs_dx and step.tile == winograd.SIDE_BY_POINT:
+            before = kernel - 1 - before
+            tiles = -(-source.width // step.tile)
+            output.border = max(output.border, before, step.tile * tiles + kernel - 1 - before - output.width)
         if step.needs_dx and not step.tile and (kernel, stride, before) != (1, 1, 0):
             output.border = max(output.border, TILE_PIXELS - 1)
 

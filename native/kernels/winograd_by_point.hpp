@@ -1,0 +1,200 @@
+// Forward and dx of 3×3 convolutions by F(4×4, 3×3), as 36 matrix products, one for every point (i, j) of a tile:
+//
+//     M[i,j][f, t] = Σ_c U[i,j][f, c]·X[i,j][c, t]        y = AᵀM A
+//
+// for a group of four tiles t, each number of X and M being 16 samples. Every weight that comes from memory serves four
+// tiles, and the inputs' transforms serve all filters, however wide the layer.
+//
+// dx is the same correlation: of δ, with the kernels turned by 180° and c and f in each other's place.
+#pragma once
+
+#include "conv.hpp"
+#include "winograd_by_point_pack.hpp"
+#include "winograd_transforms.hpp"
+
+#if defined(__AVX512F__)
+inline constexpr int kTilesInRegisters = 4;
+#else
+inline constexpr int kTilesInRegisters = 2;
+#endif
+
+// Maps that are read, or written, tile by tile.
+struct Maps {
+    const Slot& slot;
+    lanes* first;
+
+    lanes* at(int c, int u, int v) const { return first + c * slot.plane() + u * slot.pitch() + slot.border + v; }
+};
+
+// A correlation of `from` with 3×3 kernels, cut into tiles of 4×4 outputs, numbered row by row.
+struct Correlation {
+    Maps from, to;
+    int before_rows, before_columns;
+    const lanes* zeros;
+
+    int across() const { return (to.slot.width + kSide - 1) / kSide; }
+    int tiles() const { return (to.slot.height + kSide - 1) / kSide * across(); }
+    int top(int tile) const { return tile / across() * kSide; }
+    int left(int tile) const { return tile % across() * kSide; }
+
+    // Row `r` of the inputs under a tile, or zeros outside the map.
+    const lanes* input_row(int c, int tile, int r) const {
+        const int u = top(tile) + r - before_rows;
+        return u < 0 || u >= from.slot.height ? zeros : from.at(c, u, left(tile) - before_columns);
+    }
+};
+
+// X = Bᵀx B of one channel under one tile, its 36 numbers `step` apart.
+inline void transform_tile(const Correlation& maps, int c, int tile, lanes* x, std::ptrdiff_t step) {
+    lanes half[kPoints * kPoints];
+    const lanes* rows[kPoints];
+    for (int r = 0; r < kPoints; ++r) rows[r] = maps.input_row(c, tile, r);
+    for (int k = 0; k < kPoints; ++k) {
+        lanes column[kPoints], t[kPoints];
+        for (int r = 0; r < kPoints; ++r) column[r] = rows[r][k];
+        transform_input(column, 1, t);
+        for (int i = 0; i < kPoints; ++i) half[i * kPoints + k] = t[i];
+    }
+    for (int i = 0; i < kPoints; ++i) {
+        lanes t[kPoints];
+        transform_input(half + i * kPoints, 1, t);
+        for (int j = 0; j < kPoints; ++j) x[(i * kPoints + j) * step] = t[j];
+    }
+}
+
+// m[f][t] (+)= Σ_c u[c][f]·x[c][t] for four filters and TT tiles.
+template <int TT>
+void point_tile(const float* u, const lanes* x, int channels, bool begin, lanes* m) {
+    for (int part = 0; part < kParts; ++part) {
+        piece s[kPointFilters][TT];
+        for (int f = 0; f < kPointFilters; ++f) {
+            for (int t = 0; t < TT; ++t) s[f][t] = begin ? piece{} : *pieces(m + f * kGroup + t, part);
+        }
+        for (int c = 0; c < channels; ++c) {
+            const piece* pixels = pieces(x + c * kGroup, part);
+            piece v[TT];
+            for (int t = 0; t < TT; ++t) {
+                v[t] = pixels[t * kParts];
+                keep_in_register(v[t]);
+            }
+            for (int f = 0; f < kPointFilters; ++f) {
+                piece weight = piece{} + u[c * kPointFilters + f];
+                keep_in_register(weight);
+                for (int t = 0; t < TT; ++t) s[f][t] += weight * v[t];
+            }
+        }
+        for (int f = 0; f < kPointFilters; ++f) {
+            for (int t = 0; t < TT; ++t) *pieces(m + f * kGroup + t, part) = s[f][t];
+        }
+    }
+}
+
+inline void point_tile(int tiles, const float* u, const lanes* x, int channels, bool begin, lanes* m) {
+    switch (tiles) {
+        case 1:
+            return point_tile<1>(u, x, channels, begin, m);
+#if defined(__AVX512F__)
+        case 3:
+            return point_tile<3>(u, x, channels, begin, m);
+        case 4:
+            return point_tile<4>(u, x, channels, begin, m);
+#endif
+        default:
+            return point_tile<2>(u, x, channels, begin, m);
+    }
+}
+
+// M of a block of filters, for `tiles` tiles of a group.
+inline void point_products(const float* weights, const lanes* x, int channels, int f0, int filters, int all_filters,
+                           int tiles, lanes* m) {
+    const std::ptrdiff_t x_step = point_step(channels), m_step = point_step(kFilterBlock);
+    for (int point = 0; point < kPoints * kPoints; ++point) {
+        for (int c0 = 0; c0 < channels; c0 += kPointChannels) {
+            const int count = at_most(kPointChannels, channels - c0);
+            for (int f = 0; f < filters; f += kPointFilters) {
+                const float* u = weights + point_weight(channels, all_filters, point, f0 + f, c0);
+                for (int t = 0; t < tiles; t += kTilesInRegisters) {
+                    point_tile(at_most(kTilesInRegisters, tiles - t), u, x + point * x_step + c0 * kGroup + t, count,
+                               c0 == 0, m + point * m_step + f * kGroup + t);
+                }
+            }
+        }
+    }
+}
+
+// y = AᵀM A of one filter, M's 36 numbers `step` apart.
+inline void transform_products_of_tile(const lanes* m, std::ptrdiff_t step, lanes* y) {
+    lanes half[kPoints * kSide];
+    for (int i = 0; i < kPoints; ++i) {
+        transform_products<kSide>(m + i * kPoints * step, step, half + i * kSide);
+    }
+    for (int k = 0; k < kSide; ++k) {
+        lanes column[kSide];
+        transform_products<kSide>(half + k, kSide, column);
+        for (int l = 0; l < kSide; ++l) y[l * kSide + k] = column[l];
+    }
+}
+
+// Threads that share a block share its groups of tiles and, where these are few, their blocks of filters.
+// `finish` takes a filter and its 16 numbers of a tile. The scratch holds X, [36][c][tile], and M, [36][f][tile].
+template <bool kAdds, typename Finish>
+void correlate_by_point(const Correlation& maps, const float* weights, lanes* scratch, Part part, Finish finish) {
+    const int channels = maps.from.slot.channels, filters = maps.to.slot.channels;
+    const int blocks = (filters + kFilterBlock - 1) / kFilterBlock;
+    const int groups = (maps.tiles() + kGroup - 1) / kGroup;
+    const std::ptrdiff_t x_step = point_step(channels), m_step = point_step(kFilterBlock);
+    lanes *x = scratch + kZeros, *m = x + kPoints * kPoints * x_step;
+    int transformed = -1;
+    for (const int item : part.of(groups * blocks)) {
+        const int group = item / blocks, first = group * kGroup, tiles = at_most(kGroup, maps.tiles() - first);
+        const int f0 = item % blocks * kFilterBlock, count = at_most(kFilterBlock, filters - f0);
+        if (group != transformed) {
+            for (int c = 0; c < channels; ++c) {
+                for (int t = 0; t < tiles; ++t) transform_tile(maps, c, first + t, x + c * kGroup + t, x_step);
+            }
+            transformed = group;
+        }
+        point_products(weights, x, channels, f0, count, filters, tiles, m);
+        for (int f = 0; f < count; ++f) {
+            for (int t = 0; t < tiles; ++t) {
+                lanes y[kSide * kSide];
+                transform_products_of_tile(m + f * kGroup + t, m_step, y);
+                finish(f0 + f, y);
+                const int l0 = maps.top(first + t), m0 = maps.left(first + t);
+                const int rows = at_most(kSide, maps.to.slot.height - l0);
+                const int columns = at_most(kSide, maps.to.slot.width - m0);
+                for (int l = 0; l < rows; ++l) {
+                    lanes* to = maps.to.at(f0 + f, l0 + l, m0);
+                    for (int k = 0; k < columns; ++k) to[k] = kAdds ? to[k] + y[l * kSide + k] : y[l * kSide + k];
+                }
+            }
+        }
+    }
+}
+
+template <typename Activate>
+void forward_by_point(const Program& program, const Step& step, lanes* arena, lanes* scratch, const float* packed,
+                      const float* params, Part part, Activate activate) {
+    const Slot &in = program.slots[step.input], &out = program.slots[step.output];
+    const Correlation maps{
+        {in, arena + in.value}, {out, arena + out.value}, step.rows.before, step.columns.before, scratch};
+    correlate_by_point<false>(maps, packed + step.packed, scratch, part, [&](int f, lanes* y) {
+        const float bias = step.bias < 0 ? 0.0f : params[step.bias + f];
+        for (int i = 0; i < kSide * kSide; ++i) y[i] += bias;
+        activate(y, kSide * kSide);
+    });
+}
+
+inline void dx_by_point(const Program& program, const Step& step, lanes* arena, lanes* scratch, const float* packed,
+                        Part part) {
+    const Slot &in = program.slots[step.input], &out = program.slots[step.output];
+    const Correlation maps{{out, arena + out.delta},
+                           {in, arena + in.delta},
+                           step.rows.kernel - 1 - step.rows.before,
+                           step.columns.kernel - 1 - step.columns.before,
+                           scratch};
+    const float* weights = packed + step.packed + point_weights(in.channels, out.channels);
+    const auto as_it_is = [](int, lanes*) {};
+    if (step.adds) return correlate_by_point<true>(maps, weights, scratch, part, as_it_is);
+    correlate_by_point<false>(maps, weights, scratch, part, as_it_is);
+}
