@@ -16,7 +16,7 @@ inline constexpr int kZeros = 4 * kTilesAtOnce + kPoints;  // a row of inputs fo
 // F(4×4, 3×3) by points.
 inline constexpr int kSide = 4;          // of a tile of outputs
 inline constexpr int kGroup = 4;         // tiles that are taken together
-inline constexpr int kFilterBlock = 32;  // filters whose products wait together for their last transform
+inline constexpr int kFilterBlock = 64;  // filters, at most, whose products wait together for their last transform
 inline constexpr int kSumBlock = 128;    // channels, and filters, whose weight gradient is summed together
 
 // From one of the 36 points to the next, in lanes, where each has so many channels of a group of tiles: the 36 writes

@@ -140,14 +140,16 @@ inline void transform_products_of_tile(const lanes* m, std::ptrdiff_t step, lane
 template <bool kAdds, typename Finish>
 void correlate_by_point(const Correlation& maps, const float* weights, lanes* scratch, Part part, Finish finish) {
     const int channels = maps.from.slot.channels, filters = maps.to.slot.channels;
-    const int blocks = (filters + kFilterBlock - 1) / kFilterBlock;
+    // X of up to 128 channels stays in the second cache beside M of few filters; more would be fetched too often.
+    const int by_filter = channels > 128 ? kFilterBlock : kFilterBlock / 2;
+    const int blocks = (filters + by_filter - 1) / by_filter;
     const int groups = (maps.tiles() + kGroup - 1) / kGroup;
     const std::ptrdiff_t x_step = point_step(channels), m_step = point_step(kFilterBlock);
     lanes *x = scratch + kZeros, *m = x + kPoints * kPoints * x_step;
     int transformed = -1;
     for (const int item : part.of(groups * blocks)) {
         const int group = item / blocks, first = group * kGroup, tiles = at_most(kGroup, maps.tiles() - first);
-        const int f0 = item % blocks * kFilterBlock, count = at_most(kFilterBlock, filters - f0);
+        const int f0 = item % blocks * by_filter, count = at_most(by_filter, filters - f0);
         if (group != transformed) {
             for (int c = 0; c < channels; ++c) {
                 for (int t = 0; t < tiles; ++t) transform_tile(maps, c, first + t, x + c * kGroup + t, x_step);

@@ -17,7 +17,7 @@ _LANES = 16
 #: F(4×4, 3×3): side of a tile, tiles that are taken together, filters and sums of the weight gradient in a block
 SIDE_BY_POINT = 4
 _GROUP = 4
-_FILTER_BLOCK = 32
+_FILTER_BLOCK = 64
 _SUM_BLOCK = 128
 
 
