@@ -71,6 +71,7 @@ void point_tile(const float* u, const lanes* x, int channels, bool begin, lanes*
             for (int t = 0; t < TT; ++t) s[f][t] = begin ? piece{} : *pieces(m + f * kGroup + t, part);
         }
         for (int c = 0; c < channels; ++c) {
+            __builtin_prefetch(u + c * kPointFilters + 1024);
             const piece* pixels = pieces(x + c * kGroup, part);
             piece v[TT];
             for (int t = 0; t < TT; ++t) {

@@ -18,6 +18,10 @@ void widen(const Step& step, Slot& in, Slot& out) {
     const int side = step.side(), beyond = side ? (side - out.width % side) % side : 0;
     in.border = std::max({in.border, axis.before, reach - axis.before - (in.width - 1) + beyond});
     out.border = std::max(out.border, beyond);
+    if (step.needs_dx && step.tile == kSide) {
+        const int before = axis.kernel - 1 - axis.before, tiles = (in.width + kSide - 1) / kSide;
+        out.border = std::max({out.border, before, kSide * tiles + axis.kernel - 1 - before - out.width});
+    }
     const bool pixel_by_pixel = axis.kernel == 1 && axis.stride == 1 && axis.before == 0;
     if (step.needs_dx && !step.tile && !pixel_by_pixel) out.border = std::max(out.border, kTilePixels - 1);
 }
@@ -183,13 +187,13 @@ Layout Net::layout(std::ptrdiff_t gap) const {
         if (step.op == Op::kMaxPool || step.op == Op::kResponseNorm) step.scratch = place(pixels(out));
         if (step.op == Op::kConv) {
             step.packed = found.packed;
-            const int taps = step.tile ? kPoints * kPoints : step.rows.kernel * step.columns.kernel;
-            const int weights = in.channels / step.groups * out.channels * taps;
-            found.packed += step.needs_dx ? 2 * weights : weights;
+            const int weights = in.channels / step.groups * out.channels * step.rows.kernel * step.columns.kernel;
+            found.packed += step.tile ? winograd_packed(step.tile, in.channels, out.channels, step.needs_dx)
+                                      : (step.needs_dx ? 2 : 1) * weights;
         }
         if (step.side()) {
             step.scratch = place(winograd_notes(step.side(), in, out));
-            found.scratch = std::max(found.scratch, winograd_scratch(in.channels, out.channels));
+            found.scratch = std::max(found.scratch, winograd_scratch(step.side(), in.channels, out.channels));
         }
     }
     place(0);
