@@ -119,15 +119,15 @@ void check_tiles(const pellucid::Step& step, const pellucid::Slot& in, const pel
     require(step.groups == 1, "tiles of a convolution in groups");
     const std::ptrdiff_t pairs = static_cast<std::ptrdiff_t>(in.channels) * out.channels;
     require(countable(pairs * kPointsOfTile), "a layer has more weights than the kernels can count");
-    const std::ptrdiff_t across = (out.width + side - 1) / side;
-    const std::ptrdiff_t last = side * (across - 1) - step.columns.before + kPoints - 1;
+    // By points, a tile ends where the map does.
+    const std::ptrdiff_t width = side == pellucid::kSide ? out.width : (out.width + side - 1) / side * side;
+    const std::ptrdiff_t last = width - step.columns.before + step.columns.kernel - 2;
     require(in.border >= step.columns.before && last < std::ptrdiff_t{in.width} + in.border &&
-                side * across <= std::ptrdiff_t{out.width} + out.border,
+                width <= std::ptrdiff_t{out.width} + out.border,
             "a border is narrower than the tiles");
     if (step.tile == pellucid::kSide && step.needs_dx) {
         const std::ptrdiff_t before = step.columns.kernel - 1 - step.columns.before;
-        const std::ptrdiff_t tiles = (in.width + side - 1) / side;
-        require(out.border >= before && side * tiles + step.columns.kernel - 1 - before <= out.width + out.border,
+        require(out.border >= before && in.width - before + step.columns.kernel - 2 < out.width + out.border,
                 "a border is narrower than the tiles of dx");
     }
     require(fits(step.scratch, pellucid::winograd_notes(side, in, out), arena), "a step's notes lie outside the arena");

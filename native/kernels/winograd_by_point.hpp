@@ -10,7 +10,7 @@
 
 #include "conv.hpp"
 #include "winograd_by_point_pack.hpp"
-#include "winograd_transforms.hpp"
+#include "winograd_edges.hpp"
 
 #if defined(__AVX512F__)
 inline constexpr int kTilesInRegisters = 4;
@@ -36,6 +36,17 @@ struct Correlation {
     int tiles() const { return (to.slot.height + kSide - 1) / kSide * across(); }
     int top(int tile) const { return tile / across() * kSide; }
     int left(int tile) const { return tile % across() * kSide; }
+    int rows(int tile) const { return at_most(kSide, to.slot.height - top(tile)); }
+    int columns(int tile) const { return at_most(kSide, to.slot.width - left(tile)); }
+
+    // How many tiles of a group it takes to the last that has a product at this point.
+    int taking(int point, int first, int count) const {
+        while (count > 0 && !(takes_point(rows(first + count - 1), point / kPoints) &&
+                              takes_point(columns(first + count - 1), point % kPoints))) {
+            --count;
+        }
+        return count;
+    }
 
     // Row `r` of the inputs under a tile, or zeros outside the map.
     const lanes* input_row(int c, int tile, int r) const {
@@ -44,21 +55,35 @@ struct Correlation {
     }
 };
 
-// X = Bᵀx B of one channel under one tile, its 36 numbers `step` apart.
-inline void transform_tile(const Correlation& maps, int c, int tile, lanes* x, std::ptrdiff_t step) {
-    lanes half[kPoints * kPoints];
-    const lanes* rows[kPoints];
-    for (int r = 0; r < kPoints; ++r) rows[r] = maps.input_row(c, tile, r);
-    for (int k = 0; k < kPoints; ++k) {
-        lanes column[kPoints], t[kPoints];
-        for (int r = 0; r < kPoints; ++r) column[r] = rows[r][k];
-        transform_input(column, 1, t);
-        for (int i = 0; i < kPoints; ++i) half[i * kPoints + k] = t[i];
+// X = Bᵀx B of one channel under one tile of R×C outputs, its 36 numbers `step` apart.
+template <int R, int C>
+void transform_tile(const Correlation& maps, int c, int tile, lanes* x, std::ptrdiff_t step) {
+    constexpr int kRows = R + 2, kColumns = C + 2;
+    lanes half[kPoints * kColumns];
+    const lanes* rows[kRows];
+    for (int r = 0; r < kRows; ++r) rows[r] = maps.input_row(c, tile, r);
+    for (int k = 0; k < kColumns; ++k) {
+        lanes column[kRows], t[kPoints];
+        for (int r = 0; r < kRows; ++r) column[r] = rows[r][k];
+        transform_edge_input<R>(column, t);
+        for (int i = 0; i < kPoints; ++i) half[i * kColumns + k] = t[i];
     }
     for (int i = 0; i < kPoints; ++i) {
         lanes t[kPoints];
-        transform_input(half + i * kPoints, 1, t);
+        transform_edge_input<C>(half + i * kColumns, t);
         for (int j = 0; j < kPoints; ++j) x[(i * kPoints + j) * step] = t[j];
+    }
+}
+
+// X of `channels` channels from c0 on under a group of tiles, [36][c][tile].
+inline void transform_group(const Correlation& maps, int c0, int channels, int first, int tiles, lanes* x,
+                            std::ptrdiff_t step) {
+    for (int c = 0; c < channels; ++c) {
+        for (int t = 0; t < tiles; ++t) {
+            with_outputs(maps.rows(first + t), maps.columns(first + t), [&]<int R, int C>() {
+                transform_tile<R, C>(maps, c0 + c, first + t, x + c * kGroup + t, step);
+            });
+        }
     }
 }
 
@@ -74,12 +99,9 @@ void point_tile(const float* u, const lanes* x, int channels, bool begin, lanes*
             __builtin_prefetch(u + c * kPointFilters + 1024);
             const piece* pixels = pieces(x + c * kGroup, part);
             piece v[TT];
-            for (int t = 0; t < TT; ++t) {
-                v[t] = pixels[t * kParts];
-                keep_in_register(v[t]);
-            }
+            for (int t = 0; t < TT; ++t) v[t] = pixels[t * kParts];
             for (int f = 0; f < kPointFilters; ++f) {
-                piece weight = piece{} + u[c * kPointFilters + f];
+                piece weight = u[c * kPointFilters + f] - piece{};
                 keep_in_register(weight);
                 for (int t = 0; t < TT; ++t) s[f][t] += weight * v[t];
             }
@@ -105,17 +127,19 @@ inline void point_tile(int tiles, const float* u, const lanes* x, int channels, 
     }
 }
 
-// M of a block of filters, for `tiles` tiles of a group.
-inline void point_products(const float* weights, const lanes* x, int channels, int f0, int filters, int all_filters,
-                           int tiles, lanes* m) {
+// M of a block of filters for a group of tiles.
+inline void point_products(const Correlation& maps, const float* weights, const lanes* x, int f0, int filters,
+                           int first, int tiles, lanes* m) {
+    const int channels = maps.from.slot.channels, all_filters = maps.to.slot.channels;
     const std::ptrdiff_t x_step = point_step(channels), m_step = point_step(kFilterBlock);
     for (int point = 0; point < kPoints * kPoints; ++point) {
+        const int taking = maps.taking(point, first, tiles);
         for (int c0 = 0; c0 < channels; c0 += kPointChannels) {
             const int count = at_most(kPointChannels, channels - c0);
             for (int f = 0; f < filters; f += kPointFilters) {
                 const float* u = weights + point_weight(channels, all_filters, point, f0 + f, c0);
-                for (int t = 0; t < tiles; t += kTilesInRegisters) {
-                    point_tile(at_most(kTilesInRegisters, tiles - t), u, x + point * x_step + c0 * kGroup + t, count,
+                for (int t = 0; t < taking; t += kTilesInRegisters) {
+                    point_tile(at_most(kTilesInRegisters, taking - t), u, x + point * x_step + c0 * kGroup + t, count,
                                c0 == 0, m + point * m_step + f * kGroup + t);
                 }
             }
@@ -123,21 +147,22 @@ inline void point_products(const float* weights, const lanes* x, int channels, i
     }
 }
 
-// y = AᵀM A of one filter, M's 36 numbers `step` apart.
-inline void transform_products_of_tile(const lanes* m, std::ptrdiff_t step, lanes* y) {
-    lanes half[kPoints * kSide];
+// y = AᵀM A of one filter's R×C outputs, M's 36 numbers `step` apart; those of points that are not taken are not read.
+template <int R, int C>
+void transform_products_of_tile(const lanes* m, std::ptrdiff_t step, lanes* y) {
+    lanes half[kPoints * C];
     for (int i = 0; i < kPoints; ++i) {
-        transform_products<kSide>(m + i * kPoints * step, step, half + i * kSide);
+        if (takes_point(R, i)) transform_edge_products<C>(m + i * kPoints * step, step, half + i * C);
     }
-    for (int k = 0; k < kSide; ++k) {
-        lanes column[kSide];
-        transform_products<kSide>(half + k, kSide, column);
-        for (int l = 0; l < kSide; ++l) y[l * kSide + k] = column[l];
+    for (int k = 0; k < C; ++k) {
+        lanes column[R];
+        transform_edge_products<R>(half + k, C, column);
+        for (int l = 0; l < R; ++l) y[l * C + k] = column[l];
     }
 }
 
 // Threads that share a block share its groups of tiles and, where these are few, their blocks of filters.
-// `finish` takes a filter and its 16 numbers of a tile. The scratch holds X, [36][c][tile], and M, [36][f][tile].
+// `finish` takes a filter, its outputs of a tile and their number. The scratch holds X, [36][c][tile], and M, [36][f][tile].
 template <bool kAdds, typename Finish>
 void correlate_by_point(const Correlation& maps, const float* weights, lanes* scratch, Part part, Finish finish) {
     const int channels = maps.from.slot.channels, filters = maps.to.slot.channels;
@@ -151,25 +176,20 @@ void correlate_by_point(const Correlation& maps, const float* weights, lanes* sc
     for (const int item : part.of(groups * blocks)) {
         const int group = item / blocks, first = group * kGroup, tiles = at_most(kGroup, maps.tiles() - first);
         const int f0 = item % blocks * by_filter, count = at_most(by_filter, filters - f0);
-        if (group != transformed) {
-            for (int c = 0; c < channels; ++c) {
-                for (int t = 0; t < tiles; ++t) transform_tile(maps, c, first + t, x + c * kGroup + t, x_step);
-            }
-            transformed = group;
-        }
-        point_products(weights, x, channels, f0, count, filters, tiles, m);
+        if (group != transformed) transform_group(maps, 0, channels, first, tiles, x, x_step);
+        transformed = group;
+        point_products(maps, weights, x, f0, count, first, tiles, m);
         for (int f = 0; f < count; ++f) {
             for (int t = 0; t < tiles; ++t) {
-                lanes y[kSide * kSide];
-                transform_products_of_tile(m + f * kGroup + t, m_step, y);
-                finish(f0 + f, y);
-                const int l0 = maps.top(first + t), m0 = maps.left(first + t);
-                const int rows = at_most(kSide, maps.to.slot.height - l0);
-                const int columns = at_most(kSide, maps.to.slot.width - m0);
-                for (int l = 0; l < rows; ++l) {
-                    lanes* to = maps.to.at(f0 + f, l0 + l, m0);
-                    for (int k = 0; k < columns; ++k) to[k] = kAdds ? to[k] + y[l * kSide + k] : y[l * kSide + k];
-                }
+                with_outputs(maps.rows(first + t), maps.columns(first + t), [&]<int R, int C>() {
+                    lanes y[R * C];
+                    transform_products_of_tile<R, C>(m + f * kGroup + t, m_step, y);
+                    finish(f0 + f, y, R * C);
+                    for (int l = 0; l < R; ++l) {
+                        lanes* to = maps.to.at(f0 + f, maps.top(first + t) + l, maps.left(first + t));
+                        for (int k = 0; k < C; ++k) to[k] = kAdds ? to[k] + y[l * C + k] : y[l * C + k];
+                    }
+                });
             }
         }
     }
@@ -181,10 +201,10 @@ void forward_by_point(const Program& program, const Step& step, lanes* arena, la
     const Slot &in = program.slots[step.input], &out = program.slots[step.output];
     const Correlation maps{
         {in, arena + in.value}, {out, arena + out.value}, step.rows.before, step.columns.before, scratch};
-    correlate_by_point<false>(maps, packed + step.packed, scratch, part, [&](int f, lanes* y) {
+    correlate_by_point<false>(maps, packed + step.packed, scratch, part, [&](int f, lanes* y, int outputs) {
         const float bias = step.bias < 0 ? 0.0f : params[step.bias + f];
-        for (int i = 0; i < kSide * kSide; ++i) y[i] += bias;
-        activate(y, kSide * kSide);
+        for (int i = 0; i < outputs; ++i) y[i] += bias;
+        activate(y, outputs);
     });
 }
 
@@ -197,7 +217,7 @@ inline void dx_by_point(const Program& program, const Step& step, lanes* arena, 
                            step.columns.kernel - 1 - step.columns.before,
                            scratch};
     const float* weights = packed + step.packed + point_weights(in.channels, out.channels);
-    const auto as_it_is = [](int, lanes*) {};
+    const auto as_it_is = [](int, lanes*, int) {};
     if (step.adds) return correlate_by_point<true>(maps, weights, scratch, part, as_it_is);
     correlate_by_point<false>(maps, weights, scratch, part, as_it_is);
 }

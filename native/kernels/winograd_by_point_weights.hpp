@@ -28,12 +28,9 @@ template <int TV> void point_sums(const lanes* x, const lanes* v, int count, boo
         }
         for (int k = 0; k < count; ++k) {
             piece own[TV];
-            for (int i = 0; i < TV; ++i) {
-                own[i] = *pieces(v + k * TV + i, part);
-                keep_in_register(own[i]);
-            }
+            for (int i = 0; i < TV; ++i) own[i] = *pieces(v + k * TV + i, part);
             for (int c = 0; c < kSumChannels; ++c) {
-                piece number = piece{} + numbers[c * kGroup * kLanes + k];
+                piece number = numbers[c * kGroup * kLanes + k] - piece{};
                 keep_in_register(number);
                 for (int i = 0; i < TV; ++i) s[c][i] += number * own[i];
             }
@@ -59,32 +56,29 @@ inline void point_sums(int vectors, const lanes* x, const lanes* v, int count, b
     }
 }
 
-// V = A dy Aᵀ of 16 filters under one tile, [36][sample]: points lie `point` apart, samples `step`.
-inline void transform_delta(const Maps& delta, int f0, int l0, int m0, lanes* v, std::ptrdiff_t point,
-                            std::ptrdiff_t step) {
-    constexpr int kPixels = kSide * kSide;
-    const int filters = at_most(kLanes, delta.slot.channels - f0), rows = at_most(kSide, delta.slot.height - l0);
-    lanes turned[kPixels * kLanes];
-    for (int l = 0; l < kSide; ++l) {
-        for (int m = 0; m < kSide; ++m) {
+// V = A dy Aᵀ of 16 filters under one tile of R×C outputs: points lie `point` apart, samples `step`.
+template <int R, int C>
+void transform_delta(const Maps& delta, int f0, int l0, int m0, lanes* v, std::ptrdiff_t point, std::ptrdiff_t step) {
+    const int filters = at_most(kLanes, delta.slot.channels - f0);
+    lanes turned[kLanes * R * C];
+    for (int l = 0; l < R; ++l) {
+        for (int m = 0; m < C; ++m) {
             lanes dy[kLanes];
-            for (int f = 0; f < kLanes; ++f) {
-                dy[f] = f < filters && l < rows ? delta.at(f0 + f, l0 + l, m0)[m] : lanes{};
-            }
-            turn(dy, 1, turned + l * kSide + m, kPixels);
+            for (int f = 0; f < kLanes; ++f) dy[f] = f < filters ? *delta.at(f0 + f, l0 + l, m0 + m) : lanes{};
+            turn(dy, 1, turned + l * C + m, R * C);
         }
     }
     for (int s = 0; s < kLanes; ++s) {
-        lanes half[kPoints * kSide];
-        for (int m = 0; m < kSide; ++m) {
-            lanes column[kSide], t[kPoints];
-            for (int l = 0; l < kSide; ++l) column[l] = turned[s * kPixels + l * kSide + m];
-            transform_output_back<kSide>(column, 1, t);
-            for (int i = 0; i < kPoints; ++i) half[i * kSide + m] = t[i];
+        lanes half[kPoints * C];
+        for (int m = 0; m < C; ++m) {
+            lanes column[R], t[kPoints];
+            for (int l = 0; l < R; ++l) column[l] = turned[(s * R + l) * C + m];
+            transform_edge_back<R>(column, t);
+            for (int i = 0; i < kPoints; ++i) half[i * C + m] = t[i];
         }
         for (int i = 0; i < kPoints; ++i) {
             lanes t[kPoints];
-            transform_output_back<kSide>(half + i * kSide, 1, t);
+            transform_edge_back<C>(half + i * C, t);
             for (int j = 0; j < kPoints; ++j) v[(i * kPoints + j) * point + s * step] = t[j];
         }
     }
@@ -106,13 +100,15 @@ struct SumBlock {
     }
 };
 
-// S of a block for one group of tiles: `count` tiles and samples.
-inline void add_products_of_group(const SumBlock& block, const lanes* x, const lanes* v, int count, bool begin, lanes* sums) {
+// S of a block from one group of tiles.
+inline void add_products_of_group(const Correlation& maps, const SumBlock& block, const lanes* x, const lanes* v,
+                                  int first, int tiles, lanes* sums) {
     for (int point = 0; point < kPoints * kPoints; ++point) {
         const std::ptrdiff_t here = point * point_step(kSumBlock);
+        const int count = maps.taking(point, first, tiles) * kLanes;
         for (int vector = 0; vector < block.vectors; vector += kSumVectors) {
             for (int c = 0; c < block.channels; c += kSumChannels) {
-                point_sums(block.width(vector), x + here + c * kGroup, v + here + block.delta(vector, 0), count, begin,
+                point_sums(block.width(vector), x + here + c * kGroup, v + here + block.delta(vector, 0), count, first == 0,
                            sums + block.sum(point, vector, c));
             }
         }
@@ -165,16 +161,16 @@ inline void weights_by_point(const Program& program, const Step& step, lanes* ar
             const SumBlock block{(channels + kSumChannels - 1) / kSumChannels * kSumChannels, vectors_of(filters)};
             for (int first = 0; first < maps.tiles(); first += kGroup) {
                 const int tiles = at_most(kGroup, maps.tiles() - first);
-                for (int c = 0; c < channels; ++c) {
-                    for (int t = 0; t < tiles; ++t) transform_tile(maps, c0 + c, first + t, x + c * kGroup + t, kStep);
-                }
+                transform_group(maps, c0, channels, first, tiles, x, kStep);
                 for (int i = 0; i < block.vectors; ++i) {
-                    for (int t = 0; t < tiles; ++t) {
-                        transform_delta(maps.to, f0 + i * kLanes, maps.top(first + t), maps.left(first + t),
-                                        v + block.delta(i, t), kStep, block.width(i));
+                    for (int t = first; t < first + tiles; ++t) {
+                        with_outputs(maps.rows(t), maps.columns(t), [&]<int R, int C>() {
+                            transform_delta<R, C>(maps.to, f0 + i * kLanes, maps.top(t), maps.left(t),
+                                                  v + block.delta(i, t - first), kStep, block.width(i));
+                        });
                     }
                 }
-                add_products_of_group(block, x, v, tiles * kLanes, first == 0, sums);
+                add_products_of_group(maps, block, x, v, first, tiles, sums);
             }
             for (int i = 0; i < block.vectors; ++i) {
                 for (int c = 0; c < channels; c += kLanes) {

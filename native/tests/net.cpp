@@ -15,12 +15,12 @@ std::ptrdiff_t lanes_of(const Slot& slot) { return slot.channels * slot.plane();
 void widen(const Step& step, Slot& in, Slot& out) {
     const Axis& axis = step.columns;
     const int reach = axis.stride * (out.width - 1) + axis.dilation * (axis.kernel - 1);
-    const int side = step.side(), beyond = side ? (side - out.width % side) % side : 0;
+    const int side = step.side(), beyond = side && side != kSide ? (side - out.width % side) % side : 0;
     in.border = std::max({in.border, axis.before, reach - axis.before - (in.width - 1) + beyond});
     out.border = std::max(out.border, beyond);
     if (step.needs_dx && step.tile == kSide) {
-        const int before = axis.kernel - 1 - axis.before, tiles = (in.width + kSide - 1) / kSide;
-        out.border = std::max({out.border, before, kSide * tiles + axis.kernel - 1 - before - out.width});
+        const int before = axis.kernel - 1 - axis.before;
+        out.border = std::max({out.border, before, in.width + axis.kernel - 1 - before - out.width});
     }
     const bool pixel_by_pixel = axis.kernel == 1 && axis.stride == 1 && axis.before == 0;
     if (step.needs_dx && !step.tile && !pixel_by_pixel) out.border = std::max(out.border, kTilePixels - 1);

@@ -291,14 +291,13 @@ class Program:
         kernel, stride, dilation, before = step.columns
         after = stride * (output.width - 1) + dilation * (kernel - 1) - before - (source.width - 1)
         source.border = max(source.border, before, after)
-        if step.side:
+        if step.side and step.side != winograd.SIDE_BY_POINT:
             beyond = -output.width % step.side  # pixels of the last tile that lie outside
             source.border = max(source.border, after + beyond)
             output.border = max(output.border, beyond)
         if step.needs_dx and step.tile == winograd.SIDE_BY_POINT:
             before = kernel - 1 - before
-            tiles = -(-source.width // step.tile)
-            output.border = max(output.border, before, step.tile * tiles + kernel - 1 - before - output.width)
+            output.border = max(output.border, before, source.width + kernel - 1 - before - output.width)
         if step.needs_dx and not step.tile and (kernel, stride, before) != (1, 1, 0):
             output.border = max(output.border, TILE_PIXELS - 1)
 
