@@ -26,7 +26,29 @@ struct Maps {
     lanes* at(int c, int u, int v) const { return first + c * slot.plane() + u * slot.pitch() + slot.border + v; }
 };
 
-// A correlation of `from` with 3×3 kernels, cut into tiles of 4×4 outputs, numbered row by row.
+// Where a tile lies among the outputs, and how many of its 4×4 there are.
+struct Tile {
+    int top, left, rows, columns;
+
+    bool takes(int point) const {
+        return takes_point(rows, point / kPoints) && takes_point(columns, point % kPoints);
+    }
+};
+
+// Tiles that are taken together.
+struct Group {
+    int count;
+    Tile tiles[kGroup];
+
+    // How many it takes to the last that has a product at this point.
+    int taking(int point) const {
+        int taken = count;
+        while (taken > 0 && !tiles[taken - 1].takes(point)) --taken;
+        return taken;
+    }
+};
+
+// A correlation of `from` with 3×3 kernels, cut into tiles of up to 4×4 outputs, row by row.
 struct Correlation {
     Maps from, to;
     int before_rows, before_columns;
@@ -34,30 +56,27 @@ struct Correlation {
 
     int across() const { return (to.slot.width + kSide - 1) / kSide; }
     int tiles() const { return (to.slot.height + kSide - 1) / kSide * across(); }
-    int top(int tile) const { return tile / across() * kSide; }
-    int left(int tile) const { return tile % across() * kSide; }
-    int rows(int tile) const { return at_most(kSide, to.slot.height - top(tile)); }
-    int columns(int tile) const { return at_most(kSide, to.slot.width - left(tile)); }
+    int groups() const { return (tiles() + kGroup - 1) / kGroup; }
 
-    // How many tiles of a group it takes to the last that has a product at this point.
-    int taking(int point, int first, int count) const {
-        while (count > 0 && !(takes_point(rows(first + count - 1), point / kPoints) &&
-                              takes_point(columns(first + count - 1), point % kPoints))) {
-            --count;
+    Group group(int number) const {
+        Group found{at_most(kGroup, tiles() - number * kGroup), {}};
+        for (int t = 0; t < found.count; ++t) {
+            const int tile = number * kGroup + t, top = tile / across() * kSide, left = tile % across() * kSide;
+            found.tiles[t] = {top, left, at_most(kSide, to.slot.height - top), at_most(kSide, to.slot.width - left)};
         }
-        return count;
+        return found;
     }
 
     // Row `r` of the inputs under a tile, or zeros outside the map.
-    const lanes* input_row(int c, int tile, int r) const {
-        const int u = top(tile) + r - before_rows;
-        return u < 0 || u >= from.slot.height ? zeros : from.at(c, u, left(tile) - before_columns);
+    const lanes* input_row(int c, const Tile& tile, int r) const {
+        const int u = tile.top + r - before_rows;
+        return u < 0 || u >= from.slot.height ? zeros : from.at(c, u, tile.left - before_columns);
     }
 };
 
 // X = Bᵀx B of one channel under one tile of R×C outputs, its 36 numbers `step` apart.
 template <int R, int C>
-void transform_tile(const Correlation& maps, int c, int tile, lanes* x, std::ptrdiff_t step) {
+void transform_tile(const Correlation& maps, int c, const Tile& tile, lanes* x, std::ptrdiff_t step) {
     constexpr int kRows = R + 2, kColumns = C + 2;
     lanes half[kPoints * kColumns];
     const lanes* rows[kRows];
@@ -76,12 +95,13 @@ void transform_tile(const Correlation& maps, int c, int tile, lanes* x, std::ptr
 }
 
 // X of `channels` channels from c0 on under a group of tiles, [36][c][tile].
-inline void transform_group(const Correlation& maps, int c0, int channels, int first, int tiles, lanes* x,
+inline void transform_group(const Correlation& maps, const Group& group, int c0, int channels, lanes* x,
                             std::ptrdiff_t step) {
     for (int c = 0; c < channels; ++c) {
-        for (int t = 0; t < tiles; ++t) {
-            with_outputs(maps.rows(first + t), maps.columns(first + t), [&]<int R, int C>() {
-                transform_tile<R, C>(maps, c0 + c, first + t, x + c * kGroup + t, step);
+        for (int t = 0; t < group.count; ++t) {
+            const Tile& tile = group.tiles[t];
+            with_outputs(tile.rows, tile.columns, [&]<int R, int C>() {
+                transform_tile<R, C>(maps, c0 + c, tile, x + c * kGroup + t, step);
             });
         }
     }
@@ -128,12 +148,11 @@ inline void point_tile(int tiles, const float* u, const lanes* x, int channels, 
 }
 
 // M of a block of filters for a group of tiles.
-inline void point_products(const Correlation& maps, const float* weights, const lanes* x, int f0, int filters,
-                           int first, int tiles, lanes* m) {
-    const int channels = maps.from.slot.channels, all_filters = maps.to.slot.channels;
+inline void point_products(const Group& group, const float* weights, const lanes* x, int channels, int f0, int filters,
+                           int all_filters, lanes* m) {
     const std::ptrdiff_t x_step = point_step(channels), m_step = point_step(kFilterBlock);
     for (int point = 0; point < kPoints * kPoints; ++point) {
-        const int taking = maps.taking(point, first, tiles);
+        const int taking = group.taking(point);
         for (int c0 = 0; c0 < channels; c0 += kPointChannels) {
             const int count = at_most(kPointChannels, channels - c0);
             for (int f = 0; f < filters; f += kPointFilters) {
@@ -169,24 +188,24 @@ void correlate_by_point(const Correlation& maps, const float* weights, lanes* sc
     // X of up to 128 channels stays in the second cache beside M of few filters; more would be fetched too often.
     const int by_filter = channels > 128 ? kFilterBlock : kFilterBlock / 2;
     const int blocks = (filters + by_filter - 1) / by_filter;
-    const int groups = (maps.tiles() + kGroup - 1) / kGroup;
     const std::ptrdiff_t x_step = point_step(channels), m_step = point_step(kFilterBlock);
     lanes *x = scratch + kZeros, *m = x + kPoints * kPoints * x_step;
     int transformed = -1;
-    for (const int item : part.of(groups * blocks)) {
-        const int group = item / blocks, first = group * kGroup, tiles = at_most(kGroup, maps.tiles() - first);
+    for (const int item : part.of(maps.groups() * blocks)) {
+        const Group group = maps.group(item / blocks);
         const int f0 = item % blocks * by_filter, count = at_most(by_filter, filters - f0);
-        if (group != transformed) transform_group(maps, 0, channels, first, tiles, x, x_step);
-        transformed = group;
-        point_products(maps, weights, x, f0, count, first, tiles, m);
+        if (item / blocks != transformed) transform_group(maps, group, 0, channels, x, x_step);
+        transformed = item / blocks;
+        point_products(group, weights, x, channels, f0, count, filters, m);
         for (int f = 0; f < count; ++f) {
-            for (int t = 0; t < tiles; ++t) {
-                with_outputs(maps.rows(first + t), maps.columns(first + t), [&]<int R, int C>() {
+            for (int t = 0; t < group.count; ++t) {
+                const Tile& tile = group.tiles[t];
+                with_outputs(tile.rows, tile.columns, [&]<int R, int C>() {
                     lanes y[R * C];
                     transform_products_of_tile<R, C>(m + f * kGroup + t, m_step, y);
                     finish(f0 + f, y, R * C);
                     for (int l = 0; l < R; ++l) {
-                        lanes* to = maps.to.at(f0 + f, maps.top(first + t) + l, maps.left(first + t));
+                        lanes* to = maps.to.at(f0 + f, tile.top + l, tile.left);
                         for (int k = 0; k < C; ++k) to[k] = kAdds ? to[k] + y[l * C + k] : y[l * C + k];
                     }
                 });

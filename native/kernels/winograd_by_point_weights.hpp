@@ -58,13 +58,13 @@ inline void point_sums(int vectors, const lanes* x, const lanes* v, int count, b
 
 // V = A dy Aᵀ of 16 filters under one tile of R×C outputs: points lie `point` apart, samples `step`.
 template <int R, int C>
-void transform_delta(const Maps& delta, int f0, int l0, int m0, lanes* v, std::ptrdiff_t point, std::ptrdiff_t step) {
+void transform_delta(const Maps& delta, int f0, const Tile& tile, lanes* v, std::ptrdiff_t point, std::ptrdiff_t step) {
     const int filters = at_most(kLanes, delta.slot.channels - f0);
     lanes turned[kLanes * R * C];
     for (int l = 0; l < R; ++l) {
         for (int m = 0; m < C; ++m) {
             lanes dy[kLanes];
-            for (int f = 0; f < kLanes; ++f) dy[f] = f < filters ? *delta.at(f0 + f, l0 + l, m0 + m) : lanes{};
+            for (int f = 0; f < kLanes; ++f) dy[f] = f < filters ? *delta.at(f0 + f, tile.top + l, tile.left + m) : lanes{};
             turn(dy, 1, turned + l * C + m, R * C);
         }
     }
@@ -100,15 +100,28 @@ struct SumBlock {
     }
 };
 
+// V of a block's filters under a group of tiles.
+inline void transform_deltas(const Maps& delta, const Group& group, int f0, const SumBlock& block, lanes* v) {
+    for (int i = 0; i < block.vectors; ++i) {
+        for (int t = 0; t < group.count; ++t) {
+            const Tile& tile = group.tiles[t];
+            with_outputs(tile.rows, tile.columns, [&]<int R, int C>() {
+                transform_delta<R, C>(delta, f0 + i * kLanes, tile, v + block.delta(i, t), point_step(kSumBlock),
+                                      block.width(i));
+            });
+        }
+    }
+}
+
 // S of a block from one group of tiles.
-inline void add_products_of_group(const Correlation& maps, const SumBlock& block, const lanes* x, const lanes* v,
-                                  int first, int tiles, lanes* sums) {
+inline void add_products_of_group(const Group& group, const SumBlock& block, const lanes* x, const lanes* v, bool begin,
+                                  lanes* sums) {
     for (int point = 0; point < kPoints * kPoints; ++point) {
         const std::ptrdiff_t here = point * point_step(kSumBlock);
-        const int count = maps.taking(point, first, tiles) * kLanes;
+        const int count = group.taking(point) * kLanes;
         for (int vector = 0; vector < block.vectors; vector += kSumVectors) {
             for (int c = 0; c < block.channels; c += kSumChannels) {
-                point_sums(block.width(vector), x + here + c * kGroup, v + here + block.delta(vector, 0), count, first == 0,
+                point_sums(block.width(vector), x + here + c * kGroup, v + here + block.delta(vector, 0), count, begin,
                            sums + block.sum(point, vector, c));
             }
         }
@@ -159,18 +172,11 @@ inline void weights_by_point(const Program& program, const Step& step, lanes* ar
         for (int c0 = mine.from * kSumChannels; c0 < c_end; c0 += kSumBlock) {
             const int filters = at_most(kSumBlock, w.out - f0), channels = at_most(kSumBlock, c_end - c0);
             const SumBlock block{(channels + kSumChannels - 1) / kSumChannels * kSumChannels, vectors_of(filters)};
-            for (int first = 0; first < maps.tiles(); first += kGroup) {
-                const int tiles = at_most(kGroup, maps.tiles() - first);
-                transform_group(maps, c0, channels, first, tiles, x, kStep);
-                for (int i = 0; i < block.vectors; ++i) {
-                    for (int t = first; t < first + tiles; ++t) {
-                        with_outputs(maps.rows(t), maps.columns(t), [&]<int R, int C>() {
-                            transform_delta<R, C>(maps.to, f0 + i * kLanes, maps.top(t), maps.left(t),
-                                                  v + block.delta(i, t - first), kStep, block.width(i));
-                        });
-                    }
-                }
-                add_products_of_group(maps, block, x, v, first, tiles, sums);
+            for (int number = 0; number < maps.groups(); ++number) {
+                const Group group = maps.group(number);
+                transform_group(maps, group, c0, channels, x, kStep);
+                transform_deltas(maps.to, group, f0, block, v);
+                add_products_of_group(group, block, x, v, number == 0, sums);
             }
             for (int i = 0; i < block.vectors; ++i) {
                 for (int c = 0; c < channels; c += kLanes) {
