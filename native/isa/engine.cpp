@@ -135,7 +135,7 @@ void forward(const Here& h, const Step& step) {
     activate_slot(h.program, step, h.arena, false, h.part);
 }
 
-// δ tile by tile is for both ways back; they come after it.
+// δ tile by tile is for both ways back of 5×5 kernels; they come after it.
 void lay_out_delta(const Here& h, const Step& step) {
     if (step.side() == 2) return tile_delta<2>(h.program, step, h.arena, h.scratch, h.part);
 }
@@ -144,7 +144,7 @@ template <int M>
 void weight_gradient_by_tiles(const Here& h, const Step& step, float* gradients) {
     winograd_products_gradient<M>(h.program, step, h.arena, h.scratch, h.part);
     wait_for_others(h.part);
-    winograd_weight_gradient<M>(h.program, step, h.arena, h.scratch, gradients, h.part);
+    winograd_weight_gradient<M>(h.program, step, h.arena, h.scratch, gradients, false, h.part);
 }
 
 void weight_gradient(const Here& h, const Step& step, float* gradients) {
@@ -169,7 +169,7 @@ void input_gradient(const Here& h, const Step& step) {
 
 void backward_convolution(const Here& h, const Step& step, float* gradients) {
     if (step.bias >= 0) bias_gradient(h.program, step, h.arena, gradients, h.part);
-    if (step.weights_tile || (step.tile && step.needs_dx)) {
+    if (step.side() == 2 && (step.weights_tile || step.needs_dx)) {
         lay_out_delta(h, step);
         wait_for_others(h.part);
     }

@@ -17,6 +17,7 @@ inline constexpr int kTilesInRegisters = 4;
 #else
 inline constexpr int kTilesInRegisters = 2;
 #endif
+inline constexpr int kWeightsAhead = 1024;  // floats: a page, at whose end the processor stops to fetch by itself
 
 // Maps that are read, or written, tile by tile.
 struct Maps {
@@ -30,9 +31,7 @@ struct Maps {
 struct Tile {
     int top, left, rows, columns;
 
-    bool takes(int point) const {
-        return takes_point(rows, point / kPoints) && takes_point(columns, point % kPoints);
-    }
+    bool takes(int point) const { return takes_point(rows, point / kPoints) && takes_point(columns, point % kPoints); }
 };
 
 // Tiles that are taken together.
@@ -80,7 +79,10 @@ void transform_tile(const Correlation& maps, int c, const Tile& tile, lanes* x, 
     constexpr int kRows = R + 2, kColumns = C + 2;
     lanes half[kPoints * kColumns];
     const lanes* rows[kRows];
-    for (int r = 0; r < kRows; ++r) rows[r] = maps.input_row(c, tile, r);
+    for (int r = 0; r < kRows; ++r) {
+        rows[r] = maps.input_row(c, tile, r);
+        for (int k = 0; k < C; ++k) __builtin_prefetch(rows[r] + maps.from.slot.plane() + k);  // the next channel's
+    }
     for (int k = 0; k < kColumns; ++k) {
         lanes column[kRows], t[kPoints];
         for (int r = 0; r < kRows; ++r) column[r] = rows[r][k];
@@ -100,9 +102,8 @@ inline void transform_group(const Correlation& maps, const Group& group, int c0,
     for (int c = 0; c < channels; ++c) {
         for (int t = 0; t < group.count; ++t) {
             const Tile& tile = group.tiles[t];
-            with_outputs(tile.rows, tile.columns, [&]<int R, int C>() {
-                transform_tile<R, C>(maps, c0 + c, tile, x + c * kGroup + t, step);
-            });
+            with_outputs(tile.rows, tile.columns,
+                         [&]<int R, int C>() { transform_tile<R, C>(maps, c0 + c, tile, x + c * kGroup + t, step); });
         }
     }
 }
@@ -111,22 +112,22 @@ inline void transform_group(const Correlation& maps, const Group& group, int c0,
 template <int TT>
 void point_tile(const float* u, const lanes* x, int channels, bool begin, lanes* m) {
     for (int part = 0; part < kParts; ++part) {
-        piece s[kPointFilters][TT];
-        for (int f = 0; f < kPointFilters; ++f) {
+        piece s[kPointTile][TT];
+        for (int f = 0; f < kPointTile; ++f) {
             for (int t = 0; t < TT; ++t) s[f][t] = begin ? piece{} : *pieces(m + f * kGroup + t, part);
         }
         for (int c = 0; c < channels; ++c) {
-            __builtin_prefetch(u + c * kPointFilters + 1024);
+            __builtin_prefetch(u + c * kPointTile + kWeightsAhead);
             const piece* pixels = pieces(x + c * kGroup, part);
             piece v[TT];
             for (int t = 0; t < TT; ++t) v[t] = pixels[t * kParts];
-            for (int f = 0; f < kPointFilters; ++f) {
-                piece weight = u[c * kPointFilters + f] - piece{};
+            for (int f = 0; f < kPointTile; ++f) {
+                piece weight = u[c * kPointTile + f] - piece{};
                 keep_in_register(weight);
                 for (int t = 0; t < TT; ++t) s[f][t] += weight * v[t];
             }
         }
-        for (int f = 0; f < kPointFilters; ++f) {
+        for (int f = 0; f < kPointTile; ++f) {
             for (int t = 0; t < TT; ++t) *pieces(m + f * kGroup + t, part) = s[f][t];
         }
     }
@@ -149,13 +150,13 @@ inline void point_tile(int tiles, const float* u, const lanes* x, int channels, 
 
 // M of a block of filters for a group of tiles.
 inline void point_products(const Group& group, const float* weights, const lanes* x, int channels, int f0, int filters,
-                           int all_filters, lanes* m) {
-    const std::ptrdiff_t x_step = point_step(channels), m_step = point_step(kFilterBlock);
+                           int all_filters, lanes* m, std::ptrdiff_t m_step) {
+    const std::ptrdiff_t x_step = point_step(channels);
     for (int point = 0; point < kPoints * kPoints; ++point) {
         const int taking = group.taking(point);
         for (int c0 = 0; c0 < channels; c0 += kPointChannels) {
             const int count = at_most(kPointChannels, channels - c0);
-            for (int f = 0; f < filters; f += kPointFilters) {
+            for (int f = 0; f < filters; f += kPointTile) {
                 const float* u = weights + point_weight(channels, all_filters, point, f0 + f, c0);
                 for (int t = 0; t < taking; t += kTilesInRegisters) {
                     point_tile(at_most(kTilesInRegisters, taking - t), u, x + point * x_step + c0 * kGroup + t, count,
@@ -181,14 +182,16 @@ void transform_products_of_tile(const lanes* m, std::ptrdiff_t step, lanes* y) {
 }
 
 // Threads that share a block share its groups of tiles and, where these are few, their blocks of filters.
-// `finish` takes a filter, its outputs of a tile and their number. The scratch holds X, [36][c][tile], and M, [36][f][tile].
+// `finish` takes a filter, its outputs of a tile and their number. The scratch holds X, [36][c][tile], and M,
+// [36][f][tile].
 template <bool kAdds, typename Finish>
 void correlate_by_point(const Correlation& maps, const float* weights, lanes* scratch, Part part, Finish finish) {
     const int channels = maps.from.slot.channels, filters = maps.to.slot.channels;
     // X of up to 128 channels stays in the second cache beside M of few filters; more would be fetched too often.
     const int by_filter = channels > 128 ? kFilterBlock : kFilterBlock / 2;
     const int blocks = (filters + by_filter - 1) / by_filter;
-    const std::ptrdiff_t x_step = point_step(channels), m_step = point_step(kFilterBlock);
+    const std::ptrdiff_t x_step = point_step(channels);
+    const std::ptrdiff_t m_step = point_step(block_of(filters, kFilterBlock, kPointTile));
     lanes *x = scratch + kZeros, *m = x + kPoints * kPoints * x_step;
     int transformed = -1;
     for (const int item : part.of(maps.groups() * blocks)) {
@@ -196,7 +199,7 @@ void correlate_by_point(const Correlation& maps, const float* weights, lanes* sc
         const int f0 = item % blocks * by_filter, count = at_most(by_filter, filters - f0);
         if (item / blocks != transformed) transform_group(maps, group, 0, channels, x, x_step);
         transformed = item / blocks;
-        point_products(group, weights, x, channels, f0, count, filters, m);
+        point_products(group, weights, x, channels, f0, count, filters, m, m_step);
         for (int f = 0; f < count; ++f) {
             for (int t = 0; t < group.count; ++t) {
                 const Tile& tile = group.tiles[t];

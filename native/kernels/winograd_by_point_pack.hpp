@@ -1,6 +1,6 @@
-// U = G w Gᵀ for winograd_by_point.hpp in the order in which it is read, [36][channels by 64][filters by 4][c][4 filters],
-// filled up with zeros to 16 filters; once for forward and, where dx is wanted, once more for it, with the kernels turned
-// and c and f in each other's place.
+// U = G w Gᵀ for winograd_by_point.hpp in the order in which it is read, [36][channels by 64][filters by 4][c][4
+// filters], filled up with zeros to 16 filters; once for forward and, where dx is wanted, once more for it, with the
+// kernels turned and c and f in each other's place.
 #pragma once
 
 #include "conv.hpp"
@@ -8,14 +8,13 @@
 #include "winograd_transforms.hpp"
 
 inline constexpr int kTaps = 9;
-inline constexpr int kPointFilters = 4;    // of one register tile; 16 is a multiple of it
 inline constexpr int kPointChannels = 64;  // whose X, four tiles of it, stays in the first cache
 
 // Where U[i,j] begins for channel c and the four filters of f.
 inline std::ptrdiff_t point_weight(int channels, int filters, int point, int f, int c) {
     const int c0 = c / kPointChannels * kPointChannels, together = at_most(kPointChannels, channels - c0);
     const std::ptrdiff_t before = static_cast<std::ptrdiff_t>(point) * channels + c0;
-    return before * vectors_of(filters) * kLanes + f * together + (c - c0) * kPointFilters;
+    return before * vectors_of(filters) * kLanes + f * together + (c - c0) * kPointTile;
 }
 
 // U of 16 filters, from taps `step` apart; one of −1 turns the kernel. Points and fours of filters lie `point` and
@@ -31,9 +30,9 @@ inline void pack_points(const lanes* taps, std::ptrdiff_t step, float* to, std::
         transform_weights<kKernel>(half + i * kKernel, 1, u, 1);
         for (int j = 0; j < kPoints; ++j) {
             const float* numbers = reinterpret_cast<const float*>(&u[j]);
-            for (int f = 0; f < kLanes; f += kPointFilters) {
-                __builtin_memcpy(to + (i * kPoints + j) * point + f / kPointFilters * four, numbers + f,
-                                 kPointFilters * sizeof(float));
+            for (int f = 0; f < kLanes; f += kPointTile) {
+                __builtin_memcpy(to + (i * kPoints + j) * point + f / kPointTile * four, numbers + f,
+                                 kPointTile * sizeof(float));
             }
         }
     }
@@ -47,7 +46,7 @@ inline void pack_by_point(const Program& program, const Step& step, const float*
     const std::ptrdiff_t forward_point = point_weight(w.in, w.out, 1, 0, 0);
     const std::ptrdiff_t back_point = point_weight(w.out, w.in, 1, 0, 0);
     const auto four = [](int channels, int c) {
-        return at_most(kPointChannels, channels - c / kPointChannels * kPointChannels) * kPointFilters;
+        return at_most(kPointChannels, channels - c / kPointChannels * kPointChannels) * kPointTile;
     };
     for (const int item : part.of(vectors_of(w.out) * across)) {
         const int f0 = item / across * kLanes, filters = at_most(kLanes, w.out - f0);

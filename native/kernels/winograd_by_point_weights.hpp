@@ -13,15 +13,15 @@ inline constexpr int kSumVectors = 4;
 #else
 inline constexpr int kSumVectors = 2;
 #endif
-inline constexpr int kSumChannels = 4;
-static_assert(kSumBlock % (kSumVectors * kLanes) == 0 && kSumBlock % kSumChannels == 0);
+static_assert(kSumBlock % (kSumVectors * kLanes) == 0);
 
 // sums[c][v] (+)= Σ_k x[c][k]·v[k][v] for four channels and TV vectors.
-template <int TV> void point_sums(const lanes* x, const lanes* v, int count, bool begin, lanes* sums) {
+template <int TV>
+void point_sums(const lanes* x, const lanes* v, int count, bool begin, lanes* sums) {
     const float* numbers = reinterpret_cast<const float*>(x);
     for (int part = 0; part < kParts; ++part) {
-        piece s[kSumChannels][TV];
-        for (int c = 0; c < kSumChannels; ++c) {
+        piece s[kPointTile][TV];
+        for (int c = 0; c < kPointTile; ++c) {
             for (int i = 0; i < TV; ++i) {
                 s[c][i] = begin ? piece{} : *pieces(sums + c * TV + i, part);
             }
@@ -29,13 +29,13 @@ template <int TV> void point_sums(const lanes* x, const lanes* v, int count, boo
         for (int k = 0; k < count; ++k) {
             piece own[TV];
             for (int i = 0; i < TV; ++i) own[i] = *pieces(v + k * TV + i, part);
-            for (int c = 0; c < kSumChannels; ++c) {
+            for (int c = 0; c < kPointTile; ++c) {
                 piece number = numbers[c * kGroup * kLanes + k] - piece{};
                 keep_in_register(number);
                 for (int i = 0; i < TV; ++i) s[c][i] += number * own[i];
             }
         }
-        for (int c = 0; c < kSumChannels; ++c) {
+        for (int c = 0; c < kPointTile; ++c) {
             for (int i = 0; i < TV; ++i) *pieces(sums + c * TV + i, part) = s[c][i];
         }
     }
@@ -64,7 +64,11 @@ void transform_delta(const Maps& delta, int f0, const Tile& tile, lanes* v, std:
     for (int l = 0; l < R; ++l) {
         for (int m = 0; m < C; ++m) {
             lanes dy[kLanes];
-            for (int f = 0; f < kLanes; ++f) dy[f] = f < filters ? *delta.at(f0 + f, tile.top + l, tile.left + m) : lanes{};
+            for (int f = 0; f < kLanes; ++f) {
+                const lanes* from = delta.at(f0 + f, tile.top + l, tile.left + m);
+                dy[f] = f < filters ? *from : lanes{};
+                __builtin_prefetch(from + kSide);  // the next tile's
+            }
             turn(dy, 1, turned + l * C + m, R * C);
         }
     }
@@ -88,6 +92,7 @@ void transform_delta(const Maps& delta, int f0, const Tile& tile, lanes* v, std:
 // filters: V, [36][panel][tile, s][vector], and S, [36][panel][c][vector].
 struct SumBlock {
     int channels, vectors;  // the channels of S in whole register tiles: what lies beyond those of X is never read
+    std::ptrdiff_t x_step, v_step;  // from one point to the next
 
     int panel(int vector) const { return vector / kSumVectors * kSumVectors; }
     int width(int vector) const { return at_most(kSumVectors, vectors - panel(vector)); }
@@ -106,7 +111,7 @@ inline void transform_deltas(const Maps& delta, const Group& group, int f0, cons
         for (int t = 0; t < group.count; ++t) {
             const Tile& tile = group.tiles[t];
             with_outputs(tile.rows, tile.columns, [&]<int R, int C>() {
-                transform_delta<R, C>(delta, f0 + i * kLanes, tile, v + block.delta(i, t), point_step(kSumBlock),
+                transform_delta<R, C>(delta, f0 + i * kLanes, tile, v + block.delta(i, t), block.v_step,
                                       block.width(i));
             });
         }
@@ -117,11 +122,11 @@ inline void transform_deltas(const Maps& delta, const Group& group, int f0, cons
 inline void add_products_of_group(const Group& group, const SumBlock& block, const lanes* x, const lanes* v, bool begin,
                                   lanes* sums) {
     for (int point = 0; point < kPoints * kPoints; ++point) {
-        const std::ptrdiff_t here = point * point_step(kSumBlock);
         const int count = group.taking(point) * kLanes;
         for (int vector = 0; vector < block.vectors; vector += kSumVectors) {
-            for (int c = 0; c < block.channels; c += kSumChannels) {
-                point_sums(block.width(vector), x + here + c * kGroup, v + here + block.delta(vector, 0), count, begin,
+            for (int c = 0; c < block.channels; c += kPointTile) {
+                point_sums(block.width(vector), x + point * block.x_step + c * kGroup,
+                           v + point * block.v_step + block.delta(vector, 0), count, begin,
                            sums + block.sum(point, vector, c));
             }
         }
@@ -156,25 +161,27 @@ inline void finish_weights(const Step& step, const Filters& w, const lanes* sums
     }
 }
 
-// Threads that share a block share its channels. The scratch holds X, [36][c][tile], V, [36][vectors][tile, s], both
-// of a block for a group of tiles, and the sums.
+// Threads that share a block share its channels. The gradient is `add`ed to what another block has left, or put in its
+// place. The scratch holds X, [36][c][tile], and V of a block for a group of tiles, and S.
 inline void weights_by_point(const Program& program, const Step& step, lanes* arena, lanes* scratch, float* gradients,
                              bool add, Part part) {
     const Slot &in = program.slots[step.input], &out = program.slots[step.output];
     const Filters w(program, step);
     const Correlation maps{
         {in, arena + in.value}, {out, arena + out.delta}, step.rows.before, step.columns.before, scratch};
-    const Range mine = part.of((w.in + kSumChannels - 1) / kSumChannels);
-    const int c_end = at_most(mine.to * kSumChannels, w.in);
-    constexpr std::ptrdiff_t kStep = point_step(kSumBlock);
-    lanes *x = scratch + kZeros, *v = x + kPoints * kPoints * kStep, *sums = v + kPoints * kPoints * kStep;
+    const Range mine = part.of((w.in + kPointTile - 1) / kPointTile);
+    const int c_end = at_most(mine.to * kPointTile, w.in);
+    const std::ptrdiff_t x_step = point_step(block_of(w.in, kSumBlock, kPointTile));
+    const std::ptrdiff_t v_step = point_step(block_of(w.out, kSumBlock, kLanes));
+    lanes *x = scratch + kZeros, *v = x + kPoints * kPoints * x_step, *sums = v + kPoints * kPoints * v_step;
     for (int f0 = 0; f0 < w.out; f0 += kSumBlock) {
-        for (int c0 = mine.from * kSumChannels; c0 < c_end; c0 += kSumBlock) {
+        for (int c0 = mine.from * kPointTile; c0 < c_end; c0 += kSumBlock) {
             const int filters = at_most(kSumBlock, w.out - f0), channels = at_most(kSumBlock, c_end - c0);
-            const SumBlock block{(channels + kSumChannels - 1) / kSumChannels * kSumChannels, vectors_of(filters)};
+            const int tiles = (channels + kPointTile - 1) / kPointTile;
+            const SumBlock block{tiles * kPointTile, vectors_of(filters), x_step, v_step};
             for (int number = 0; number < maps.groups(); ++number) {
                 const Group group = maps.group(number);
-                transform_group(maps, group, c0, channels, x, kStep);
+                transform_group(maps, group, c0, channels, x, x_step);
                 transform_deltas(maps.to, group, f0, block, v);
                 add_products_of_group(group, block, x, v, number == 0, sums);
             }

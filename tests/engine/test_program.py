@@ -158,11 +158,16 @@ def test_whatever_a_convolution_reads_beyond_the_edges_is_border(name: str) -> N
         columns = read_columns(step, output.width)
         assert columns.min() >= -source.border
         assert columns.max() <= source.width - 1 + source.border
-        if side := step.side:
+        if (side := step.side) == 2:
             # Tiles begin at every M-th output; the last one ends beyond the edge.
             tiles = -(-output.width // side)
             assert side * (tiles - 1) - step.columns[3] + 5 <= source.width - 1 + source.border
             assert side * tiles <= output.width + output.border
+        if step.needs_dx and step.tile == 4:
+            # dx reads δ as forward reads the inputs, with the kernel turned.
+            before = 2 - step.columns[3]
+            assert output.border >= before
+            assert source.width - 1 + 2 - before <= output.width - 1 + output.border
         if step.needs_dx and not step.tile and step.columns != (1, 1, 1, 0):
             # A tile of dx starts at any column and is that many long.
             assert output.border >= lowering.TILE_PIXELS - 1
@@ -182,7 +187,7 @@ def test_nothing_in_the_arena_overlaps(name: str) -> None:
             channels, height, width, *_ = given.slots[step["output"]]
             assert step["scratch"] + channels * height * width <= given.arena
             used[step["scratch"] : step["scratch"] + channels * height * width] += 1
-        if side := max(step["tile"], step["weights_tile"]):
+        if (side := max(step["tile"], step["weights_tile"])) == 2:
             channels, (filters, height, width, *_) = given.slots[step["input"]][0], given.slots[step["output"]]
             delta = filters * -(-height // side) * -(-width // side) * side * side
             sums = channels * 36 * -(-filters // 16)

@@ -249,7 +249,8 @@ class Program:
                     source, output = self.slots[step.input], self.slots[step.output]
                     side = winograd.side(step.rows, step.columns, output.height, output.width)
                     step.tile = side if winograd.pays_for_maps(source.channels) else 0
-                    step.weights_tile = side if winograd.pays_for_weights(step.rows[0]) else 0
+                    weighs = winograd.pays_for_weights(step.rows[0], source.channels, output.channels)
+                    step.weights_tile = side if weighs else 0
                 self._widen(step)
         self._places: list[tuple[int, int]] = []
         self._arena = self._packed = self._scratch = 0
