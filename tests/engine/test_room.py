@@ -84,12 +84,12 @@ def test_a_system_that_does_not_tell_its_memory_is_trusted(monkeypatch: pytest.M
 
 def test_a_block_of_16_that_does_not_fit() -> None:
     pytest.importorskip("pellucid._native", reason="installed without a C++ compiler")
-    # y takes 16·64·512² numbers of 4 bytes, 1 GiB, and so do its δ and the same tile by tile; pooled, each takes a
+    # y takes 16·64·512² numbers of 4 bytes, 1 GiB, and so does its δ; pooled, each of the others takes a
     # quarter of it.
     layers = [Conv2d(64, 3, padding=1), MaxPool2d(2), Conv2d(64, 3, padding=1), Conv2d(64, 3, padding=1)]
     layers += [Conv2d(64, 3, padding=1), GlobalAvgPool2d()]
     message = (
-        r"16 samples at once, as the native engine takes them, would take 5\.\d+ GiB, and there are 4 GiB in all; "
+        r"16 samples at once, as the native engine takes them, would take 4\.\d+ GiB, and there are 4 GiB in all; "
         r"layer '0' Conv2d\(64, 3, padding=1\) has the largest output, \(64, 512, 512\): make it smaller, or use engine"
     )
     with pytest.raises(TooLargeError, match=message):

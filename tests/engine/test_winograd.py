@@ -140,7 +140,7 @@ def test_memory_is_counted() -> None:
     assert winograd.scratch_lanes(2, 64, 17) == zeros + 6 * 17 + 36 * 64
     # By points, four tiles and room for four more: X and M of dx, 100 filters and 2 channels, or X, V and the sums
     assert winograd.scratch_lanes(4, 2, 100) == zeros + 36 * (4 * 5 + 4 * 113 + 4 * 7)
-    assert winograd.scratch_lanes(4, 300, 5) == zeros + 36 * (4 * 129 + 4 * 17 + 128)
+    assert winograd.scratch_lanes(4, 300, 128) == zeros + 36 * (4 * 129 + 4 * 129 + 128 * 8)
     assert winograd.scratch_lanes(4, 512, 512) == zeros + 36 * (4 * 513 + 4 * 65)
     assert winograd.packed_floats(2, 3, 17) == 36 * 3 * 17
     assert winograd.packed_floats(4, 3, 17) == 36 * 3 * 32
