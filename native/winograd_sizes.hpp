@@ -13,8 +13,53 @@ inline constexpr int kTilesAtOnce = 32;                    // whose inputs the w
 inline constexpr int kWeightsInputs = 2;                   // most channels that it takes together
 inline constexpr int kZeros = 4 * kTilesAtOnce + kPoints;  // a row of inputs for so many tiles
 
+// F(4×4, 3×3) by points.
+inline constexpr int kSide = 4;          // of a tile of outputs
+inline constexpr int kGroup = 4;         // tiles that are taken together
+inline constexpr int kPointTile = 4;     // filters, or channels, of a register tile; 16 is a multiple of it
+inline constexpr int kFilterBlock = 64;  // filters, at most, whose products wait together for their last transform
+inline constexpr int kSumBlock = 128;    // channels, and filters, whose weight gradient is summed together
+
+// From one of the 36 points to the next, in lanes, where each has so many channels of a group of tiles: the 36 writes
+// of a tile would meet in the same place of the cache were it a power of two.
+static constexpr std::ptrdiff_t point_step(std::ptrdiff_t channels) { return kGroup * (channels + 1); }
+
+// How many of `count` channels or filters a block holds, filled up to whole register tiles.
+static constexpr std::ptrdiff_t block_of(std::ptrdiff_t count, std::ptrdiff_t most, std::ptrdiff_t tile) {
+    const std::ptrdiff_t whole = (count + tile - 1) / tile * tile;
+    return whole < most ? whole : most;
+}
+
+// Lanes that forward takes for X and M; dx, with channels and filters in each other's place.
+static constexpr std::ptrdiff_t point_maps_scratch(std::ptrdiff_t channels, std::ptrdiff_t filters) {
+    return kPoints * kPoints * (point_step(channels) + point_step(block_of(filters, kFilterBlock, kPointTile)));
+}
+
+// Lanes that the weight gradient takes for X, V and the sums.
+static constexpr std::ptrdiff_t point_sums_scratch(std::ptrdiff_t channels, std::ptrdiff_t filters) {
+    const std::ptrdiff_t c = block_of(channels, kSumBlock, kPointTile), f = block_of(filters, kSumBlock, kLanes);
+    return kPoints * kPoints * (point_step(c) + point_step(f) + c * vectors_of(f));
+}
+
+// Floats of the packed weights, one way.
+static constexpr std::ptrdiff_t point_weights(std::ptrdiff_t channels, std::ptrdiff_t filters) {
+    return kPoints * kPoints * channels * vectors_of(filters) * kLanes;
+}
+
+// Floats of a step's packed weights, forward and perhaps for dx.
+static inline std::ptrdiff_t winograd_packed(int side, std::ptrdiff_t channels, std::ptrdiff_t filters, bool dx) {
+    if (side == kSide) return point_weights(channels, filters) + (dx ? point_weights(filters, channels) : 0);
+    return kPoints * kPoints * channels * filters * (dx ? 2 : 1);
+}
+
 // For a thread alone: zeros, then what the hungrier of dx and the weight gradient keeps; forward needs less.
-static inline std::ptrdiff_t winograd_scratch(std::ptrdiff_t channels, std::ptrdiff_t filters) {
+static inline std::ptrdiff_t winograd_scratch(int side, std::ptrdiff_t channels, std::ptrdiff_t filters) {
+    if (side == kSide) {
+        const std::ptrdiff_t forward = point_maps_scratch(channels, filters),
+                             dx = point_maps_scratch(filters, channels);
+        const std::ptrdiff_t maps = forward > dx ? forward : dx, weights = point_sums_scratch(channels, filters);
+        return kZeros + (maps > weights ? maps : weights);
+    }
     const std::ptrdiff_t dx = kPoints * (filters + kPoints * channels);
     const std::ptrdiff_t sums = kLanes * vectors_of(filters);
     const std::ptrdiff_t weights = kZeros + kWeightsInputs * kPoints * (kTilesAtOnce + sums);
@@ -23,6 +68,7 @@ static inline std::ptrdiff_t winograd_scratch(std::ptrdiff_t channels, std::ptrd
 
 // In a block's arena: δ tile by tile, and Σ V ⊙ X with 16 filters to a vector.
 static inline std::ptrdiff_t winograd_notes(int side, const Slot& in, const Slot& out) {
+    if (side == kSide) return 0;
     const std::ptrdiff_t down = (out.height + side - 1) / side, across = (out.width + side - 1) / side;
     return out.channels * down * across * side * side +
            std::ptrdiff_t{in.channels} * kPoints * kPoints * vectors_of(out.channels);

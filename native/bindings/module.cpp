@@ -125,14 +125,20 @@ void check_tiles(const pellucid::Step& step, const pellucid::Slot& in, const pel
     require(step.groups == 1, "tiles of a convolution in groups");
     const std::ptrdiff_t pairs = static_cast<std::ptrdiff_t>(in.channels) * out.channels;
     require(countable(pairs * kPointsOfTile), "a layer has more weights than the kernels can count");
-    const std::ptrdiff_t across = (out.width + side - 1) / side;
-    const std::ptrdiff_t last = side * (across - 1) - step.columns.before + kPoints - 1;
+    // By points, a tile ends where the map does.
+    const std::ptrdiff_t width = side == pellucid::kSide ? out.width : (out.width + side - 1) / side * side;
+    const std::ptrdiff_t last = width - step.columns.before + step.columns.kernel - 2;
     require(in.border >= step.columns.before && last < std::ptrdiff_t{in.width} + in.border &&
-                side * across <= std::ptrdiff_t{out.width} + out.border,
+                width <= std::ptrdiff_t{out.width} + out.border,
             "a border is narrower than the tiles");
+    if (step.tile == pellucid::kSide && step.needs_dx) {
+        const std::ptrdiff_t before = step.columns.kernel - 1 - step.columns.before;
+        require(out.border >= before && in.width - before + step.columns.kernel - 2 < out.width + out.border,
+                "a border is narrower than the tiles of dx");
+    }
     require(!learns || fits(step.scratch, pellucid::winograd_notes(side, in, out), arena),
             "a step's notes lie outside the arena");
-    require(pellucid::winograd_scratch(in.channels, out.channels) <= scratch, "a thread has too little scratch");
+    require(pellucid::winograd_scratch(side, in.channels, out.channels) <= scratch, "a thread has too little scratch");
 }
 
 bool same_place(const pellucid::Slot& a, const pellucid::Slot& b) {
@@ -164,8 +170,10 @@ void check_convolution(const pellucid::Step& step, const pellucid::Slot& in, con
     require(fits(step.weight, weights, sizes.parameters), "weights lie outside the parameters");
     require(step.bias < 0 || fits(step.bias, out.channels, sizes.parameters), "a bias lies outside the parameters");
     check_tiles(step, in, out, arena, sizes.scratch, learns);
-    const std::ptrdiff_t each = step.tile ? pairs * kPointsOfTile : pellucid::is_pointwise(step, in, out) ? 0 : weights;
-    require(fits(step.packed, step.needs_dx ? 2 * each : each, sizes.packed), "packed weights have no room");
+    std::ptrdiff_t both = step.needs_dx ? 2 * weights : weights;
+    if (pellucid::is_pointwise(step, in, out)) both = 0;
+    if (step.tile) both = pellucid::winograd_packed(step.tile, in.channels, out.channels, step.needs_dx);
+    require(fits(step.packed, both, sizes.packed), "packed weights have no room");
 }
 
 void check_norm(const pellucid::Step& step, const pellucid::Slot& in, const pellucid::Program& sizes) {

@@ -35,6 +35,9 @@ namespace {
 #include "kernels/softmax.hpp"
 #include "kernels/update.hpp"
 #include "kernels/winograd.hpp"
+#include "kernels/winograd_by_point.hpp"
+#include "kernels/winograd_by_point_pack.hpp"
+#include "kernels/winograd_by_point_weights.hpp"
 #include "kernels/winograd_weights.hpp"
 
 // All threads of a split block wait here for each other; a thread with a block of its own waits for nobody.
@@ -94,7 +97,7 @@ bool is_pointwise(const Program& program, const Step& step) {
 void pack(const Program& program, const Step& step, const float* params, float* packed, Part part) {
     if (step.op != Op::kConv || is_pointwise(program, step)) return;
     if (step.tile == 2) return pack_winograd<5>(program, step, params, packed, part);
-    if (step.tile == 4) return pack_winograd<3>(program, step, params, packed, part);
+    if (step.tile == 4) return pack_by_point(program, step, params, packed, part);
     pack_weights(program, step, params, packed, part);
 }
 
@@ -103,7 +106,7 @@ void convolve(const Here& h, const Step& step) {
     if (step.tile == 2) {
         winograd_forward<2>(h.program, step, h.arena, h.scratch, h.packed, h.batch.params, h.part, act);
     } else if (step.tile == 4) {
-        winograd_forward<4>(h.program, step, h.arena, h.scratch, h.packed, h.batch.params, h.part, act);
+        forward_by_point(h.program, step, h.arena, h.scratch, h.packed, h.batch.params, h.part, act);
     } else if (is_pointwise(h.program, step)) {
         pointwise_forward(h.program, step, h.arena, h.batch.params, h.part, act);
     } else {
@@ -157,22 +160,23 @@ void forward(const Here& h, const Step& step) {
     activate_slot(h.program, step, h.arena, false, h.part);
 }
 
-// δ tile by tile is for both ways back; they come after it.
+// δ tile by tile is for both ways back of 5×5 kernels; they come after it.
 void lay_out_delta(const Here& h, const Step& step) {
     if (step.side() == 2) return tile_delta<2>(h.program, step, h.arena, h.scratch, h.part);
-    if (step.side() == 4) return tile_delta<4>(h.program, step, h.arena, h.scratch, h.part);
 }
 
 template <int M>
 void weight_gradient_by_tiles(const Here& h, const Step& step, float* gradients) {
     winograd_products_gradient<M>(h.program, step, h.arena, h.scratch, h.part);
     wait_for_others(h.part);
-    winograd_weight_gradient<M>(h.program, step, h.arena, h.scratch, gradients, h.part);
+    winograd_weight_gradient<M>(h.program, step, h.arena, h.scratch, gradients, h.adds(), h.part);
 }
 
 void weight_gradient(const Here& h, const Step& step, float* gradients) {
     if (step.weights_tile == 2) return weight_gradient_by_tiles<2>(h, step, gradients);
-    if (step.weights_tile == 4) return weight_gradient_by_tiles<4>(h, step, gradients);
+    if (step.weights_tile == 4) {
+        return weights_by_point(h.program, step, h.arena, h.scratch, gradients, h.adds(), h.part);
+    }
     if (is_pointwise(h.program, step)) {
         pointwise_weight_gradient(h.program, step, h.arena, gradients, h.part, h.adds());
     } else {
@@ -182,14 +186,14 @@ void weight_gradient(const Here& h, const Step& step, float* gradients) {
 
 void input_gradient(const Here& h, const Step& step) {
     if (step.tile == 2) return winograd_dx<2>(h.program, step, h.arena, h.scratch, h.packed, h.part);
-    if (step.tile == 4) return winograd_dx<4>(h.program, step, h.arena, h.scratch, h.packed, h.part);
+    if (step.tile == 4) return dx_by_point(h.program, step, h.arena, h.scratch, h.packed, h.part);
     if (is_pointwise(h.program, step)) return pointwise_dx(h.program, step, h.arena, h.batch.params, h.part);
     conv_dx(h.program, step, h.arena, h.packed, h.part);
 }
 
 void backward_convolution(const Here& h, const Step& step, float* gradients) {
     if (step.bias >= 0) bias_gradient(h.program, step, h.arena, gradients, h.part, h.adds());
-    if (step.weights_tile || (step.tile && step.needs_dx)) {
+    if (step.side() == 2 && (step.weights_tile || step.needs_dx)) {
         lay_out_delta(h, step);
         wait_for_others(h.part);
     }

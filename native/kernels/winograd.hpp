@@ -1,5 +1,6 @@
-// Winograd's convolution in two dimensions, F(M×M, K×K) with M = 7 − K, for square kernels of stride 1: each M×M tile
-// of outputs takes 36 products where the direct way takes M²K². With U = G w Gᵀ, once a batch:
+// Winograd's convolution in two dimensions, tile by tile: F(M×M, K×K) with M = 7 − K, for square kernels of stride 1:
+// each M×M tile of outputs takes 36 products where the direct way takes M²K². 5×5 kernels go this way; 3×3 ones go
+// point by point, see winograd_by_point.hpp. With U = G w Gᵀ, once a batch:
 //
 //     y[f]     = Aᵀ( Σ_c U[f,c] ⊙ X[c] )A        X = Bᵀx B, of the 6×6 inputs under the tile
 //     dx[c]   += B( Σ_f U[f,c] ⊙ V[f] )Bᵀ        V = A dy Aᵀ

@@ -159,10 +159,10 @@ void winograd_products_gradient(const Program& program, const Step& step, lanes*
     }
 }
 
-// Second half: dw = Gᵀ(…)G, 16 filters at a time.
+// Second half: dw = Gᵀ(…)G, 16 filters at a time; `add`ed to what another block has left, or put in its place.
 template <int M>
 void winograd_weight_gradient(const Program& program, const Step& step, lanes* arena, const lanes* scratch,
-                              float* gradients, Part part) {
+                              float* gradients, bool add, Part part) {
     constexpr int kKernel = Tiling<M>::kKernel;
     const Filters w(program, step);
     const int vectors = vectors_of(w.out);
@@ -181,7 +181,8 @@ void winograd_weight_gradient(const Program& program, const Step& step, lanes* a
         }
         for (int t = 0; t < at_most(kLanes, w.out - f0); ++t) {
             for (int tap = 0; tap < kKernel * kKernel; ++tap) {
-                gradients[step.weight + w.at(step.flip, 0, f0 + t, c, tap)] = dw[tap][t];
+                float& to = gradients[step.weight + w.at(step.flip, 0, f0 + t, c, tap)];
+                to = add ? to + dw[tap][t] : dw[tap][t];
             }
         }
     }

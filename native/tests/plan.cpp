@@ -60,9 +60,13 @@ void connect(const Net& net, Layout& found) {
 void widen(const Step& step, Slot& in, Slot& out) {
     const Axis& axis = step.columns;
     const int reach = axis.stride * (out.width - 1) + axis.dilation * (axis.kernel - 1);
-    const int side = step.side(), beyond = side ? (side - out.width % side) % side : 0;
+    const int side = step.side(), beyond = side && side != kSide ? (side - out.width % side) % side : 0;
     in.border = std::max({in.border, axis.before, reach - axis.before - (in.width - 1) + beyond});
     out.border = std::max(out.border, beyond);
+    if (step.needs_dx && step.tile == kSide) {
+        const int before = axis.kernel - 1 - axis.before;
+        out.border = std::max({out.border, before, in.width + axis.kernel - 1 - before - out.width});
+    }
     const bool pixel_by_pixel = axis.kernel == 1 && axis.stride == 1 && axis.before == 0;
     if (step.needs_dx && !step.tile && !pixel_by_pixel && !is_pointwise(step, in, out)) {
         out.border = std::max(out.border, kTilePixels - 1);
@@ -117,13 +121,15 @@ void place_notes(Layout& found, Step& step, auto&& place) {
     }
     if (step.op == Op::kConv) {
         step.packed = found.packed;
-        const int taps = step.tile ? kPoints * kPoints : step.rows.kernel * step.columns.kernel;
-        const int weights = in.channels / step.groups * out.channels * taps;
-        if (!is_pointwise(step, in, out)) found.packed += step.needs_dx ? 2 * weights : weights;
+        const int weights = in.channels / step.groups * out.channels * step.rows.kernel * step.columns.kernel;
+        if (!is_pointwise(step, in, out)) {
+            found.packed += step.tile ? winograd_packed(step.tile, in.channels, out.channels, step.needs_dx)
+                                      : (step.needs_dx ? 2 : 1) * weights;
+        }
     }
     if (step.side()) {
         step.scratch = place(winograd_notes(step.side(), in, out));
-        found.scratch = std::max(found.scratch, winograd_scratch(in.channels, out.channels));
+        found.scratch = std::max(found.scratch, winograd_scratch(step.side(), in.channels, out.channels));
     }
 }
 

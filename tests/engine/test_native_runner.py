@@ -220,27 +220,35 @@ def step_of(scratch: int = 0, **fields: Any) -> dict[str, Any]:
 
 
 TILED = {"op": "conv", "input": 0, "output": 1, "weight": 0, "needs_dx": False, "rows": (3, 1, 1, 1),
-         "columns": (3, 1, 1, 1), "tile": 4, "weights_tile": 4, "scratch": 540}  # fmt: skip
-#: 2 maps of 5×6 become 3 of 5×6: 2·2 tiles of 4×4 end 2 columns beyond, their inputs 3 columns
-MAPS = [(2, 5, 6, 3, 0, 120), (3, 5, 6, 2, 240, 390)]
-ARENA = 540 + 3 * 4 * 16 + 2 * 36
-#: two rows of zeros for 32 tiles, and 2 channels · 6 of 32 tiles and of 16 sums
-SCRATCH = 2 * (4 * 32 + 6) + 2 * 6 * (32 + 16)
+         "columns": (3, 1, 1, 1), "tile": 4, "weights_tile": 4, "scratch": 0}  # fmt: skip
+#: 2 maps of 5×6 become 3 of 5×6
+MAPS = [(2, 5, 6, 1, 0, 80), (3, 5, 6, 1, 160, 280)]
+ARENA = 400
+#: a row of zeros for 32 tiles; X of 4 channels, V of 16 filters, each with room for one more of four tiles, and sums
+SCRATCH = 4 * 32 + 6 + 36 * (4 * 5 + 4 * 17 + 4)
+PACKED = 36 * 2 * 16
+PACKED_FOR_DX = 36 * 3 * 16
+
+#: the same maps through 5×5: 3·3 tiles of 2×2; two rows of zeros for 32 tiles, 2 channels · 6 of 32 tiles and 16 sums
+FIVE = {"rows": (5, 1, 1, 2), "columns": (5, 1, 1, 2), "tile": 2, "weights_tile": 2, "scratch": 380}
+ROOM_OF_FIVE = {"slots": [(2, 5, 6, 2, 0, 100), (3, 5, 6, 0, 200, 290)], "arena": 380 + 3 * 9 * 4 + 2 * 36,
+                "parameters": 150, "packed": 2 * 3 * 36, "scratch": 2 * (4 * 32 + 6) + 2 * 6 * (32 + 16)}  # fmt: skip
 
 
 def tiled(step: dict[str, Any], **changed: Any) -> Any:
     native = pytest.importorskip("pellucid._native")
     return native.Runner(**laid_out({
         "slots": MAPS, "steps": [step_of(**{**TILED, **step})], "input": 0, "output": 1,
-        "loss": 0, "arena": ARENA, "parameters": 54, "packed": 2 * 3 * 36, "scratch": SCRATCH, "isa": "baseline",
+        "loss": 0, "arena": ARENA, "parameters": 54, "packed": PACKED, "scratch": SCRATCH, "isa": "baseline",
         **changed,
     }))  # fmt: skip
 
 
 def test_tiles_that_fit_to_the_last_number_are_taken() -> None:
     tiled({})
-    tiled({"needs_dx": True}, packed=2 * 2 * 3 * 36)
+    tiled({"needs_dx": True}, packed=PACKED + PACKED_FOR_DX)
     tiled({"tile": 0}, packed=2 * 3 * 9)
+    tiled(FIVE, **ROOM_OF_FIVE)
 
 
 @pytest.mark.parametrize(
@@ -254,17 +262,19 @@ def test_tiles_that_fit_to_the_last_number_are_taken() -> None:
         ({"rows": (3, 2, 1, 1)}, {}, "tiles do not fit the window"),
         ({"columns": (3, 1, 2, 1)}, {}, "tiles do not fit the window"),
         ({"columns": (5, 1, 1, 1)}, {"parameters": 90}, "tiles do not fit the window"),
-        ({"groups": 3}, {"slots": [(3, 5, 6, 3, 0, 120), MAPS[1]]}, "tiles of a convolution in groups"),
+        ({"groups": 3}, {"slots": [(3, 5, 6, 1, 0, 40), MAPS[1]]}, "tiles of a convolution in groups"),
         ({"op": "lp_pool", "p": 2.0}, {"slots": [MAPS[0]] * 2}, "tiles of what is no convolution"),
-        ({}, {"slots": [(2, 5, 6, 2, 0, 120), MAPS[1]]}, "a border is narrower than the tiles"),
-        ({}, {"slots": [MAPS[0], (3, 5, 6, 1, 240, 390)]}, "a border is narrower than the tiles"),
-        ({"columns": (3, 1, 1, 4)}, {}, "a border is narrower than the tiles"),
-        ({"scratch": 541}, {}, "a step's notes lie outside the arena"),
-        ({"scratch": -1}, {}, "a step's notes lie outside the arena"),
+        ({}, {"slots": [(2, 5, 6, 0, 0, 80), MAPS[1]]}, "a border is narrower than the tiles$"),
+        ({"columns": (3, 1, 1, 4)}, {}, "a border is narrower than the tiles$"),
+        ({"needs_dx": True}, {"slots": [MAPS[0], (3, 5, 6, 0, 160, 280)]}, "narrower than the tiles of dx"),
+        (FIVE, {**ROOM_OF_FIVE, "slots": MAPS}, "a border is narrower than the tiles$"),
+        (FIVE, {**ROOM_OF_FIVE, "arena": ROOM_OF_FIVE["arena"] - 1}, "a step's notes lie outside the arena"),
+        ({**FIVE, "scratch": -1}, ROOM_OF_FIVE, "a step's notes lie outside the arena"),
         ({}, {"scratch": SCRATCH - 1}, "a thread has too little scratch"),
         ({}, {"scratch": -1}, "a network's size is out of range"),
-        ({}, {"packed": 2 * 3 * 36 - 1}, "packed weights have no room"),
-        ({"needs_dx": True}, {"packed": 2 * 2 * 3 * 36 - 1}, "packed weights have no room"),
+        ({}, {"packed": PACKED - 1}, "packed weights have no room"),
+        ({"needs_dx": True}, {"packed": PACKED + PACKED_FOR_DX - 1}, "packed weights have no room"),
+        (FIVE, {**ROOM_OF_FIVE, "packed": 2 * 3 * 36 - 1}, "packed weights have no room"),
     ],
 )
 def test_tiles_that_do_not_fit_are_refused(step: dict[str, Any], changed: dict[str, Any], message: str) -> None:

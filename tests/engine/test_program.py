@@ -163,11 +163,16 @@ def test_whatever_a_convolution_reads_beyond_the_edges_is_border(name: str) -> N
         columns = read_columns(step, output.width)
         assert columns.min() >= -source.border
         assert columns.max() <= source.width - 1 + source.border
-        if side := step.side:
+        if (side := step.side) == 2:
             # Tiles begin at every M-th output; the last one ends beyond the edge.
             tiles = -(-output.width // side)
             assert side * (tiles - 1) - step.columns[3] + 5 <= source.width - 1 + source.border
             assert side * tiles <= output.width + output.border
+        if step.needs_dx and step.tile == 4:
+            # dx reads δ as forward reads the inputs, with the kernel turned.
+            before = 2 - step.columns[3]
+            assert output.border >= before
+            assert source.width - 1 + 2 - before <= output.width - 1 + output.border
         if step.needs_dx and not step.tile and (step.columns[0], step.columns[3], step.groups) != (1, 0, 1):
             # A tile of dx starts at any column and is that many long.
             assert output.border >= lowering.TILE_PIXELS - 1
@@ -186,9 +191,13 @@ def test_packed_weights_have_room(name: str) -> None:
         count = sizes[step.weight]
         # Once as forward reads them, and once as dx does; single weights of one group are read as they are.
         as_they_are = step.rows[0] * step.columns[0] * step.groups == 1 and not step.rows[3] + step.columns[3]
+        both = 0 if as_they_are else count * (1 + step.needs_dx)
         if step.tile:
-            count = count // (step.rows[0] * step.columns[0]) * 36
-        assert end - start == (0 if as_they_are else 2 * count if step.needs_dx else count)
+            channels, filters = program.slots[step.input].channels, program.slots[step.output].channels
+            # 36 points; by points, what forward and dx put into the lanes comes in whole vectors.
+            ways = [(channels, filters), (filters, channels)][: 1 + step.needs_dx]
+            both = sum(36 * a * (-(-b // 16) * 16 if step.tile == 4 else b) for a, b in ways)
+        assert end - start == both
 
 
 # What both sides of the border must agree on.

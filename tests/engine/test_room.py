@@ -89,7 +89,7 @@ def test_a_block_of_16_that_does_not_fit() -> None:
     layers: list[Layer] = [Conv2d(64, 3, padding=1), ReLU()] * 3
     layers += [Conv2d(64, 3, padding=1), GlobalAvgPool2d()]
     message = (
-        r"16 samples at once, as the native engine takes them, would take 6\.\d+ GiB, and there are 4 GiB in all; "
+        r"16 samples at once, as the native engine takes them, would take 5\.\d+ GiB, and there are 4 GiB in all; "
         r"layer '0' Conv2d\(64, 3, padding=1\) has the largest output, \(64, 512, 512\): make it smaller, or use engine"
     )
     with pytest.raises(TooLargeError, match=message):

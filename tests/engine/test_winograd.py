@@ -55,6 +55,9 @@ def test_the_rule(rows: Window, columns: Window, size: tuple[int, int], expected
     [
         (3, Conv2d(6, 3), (0, 0)),
         (4, Conv2d(6, 3), (4, 0)),
+        (8, Conv2d(15, 3), (4, 0)),
+        (7, Conv2d(16, 3), (4, 0)),
+        (8, Conv2d(16, 3), (4, 4)),
         (3, Conv2d(6, 5), (0, 2)),
         (4, Conv2d(1, 5), (2, 2)),
         (4, Conv2d(4, 5, groups=2), (0, 0)),
@@ -128,9 +131,16 @@ def test_the_switch_gives_the_direct_way(kernel: int, monkeypatch: pytest.Monkey
 
 
 def test_memory_is_counted() -> None:
-    # 6·7 outputs are 2·2 tiles of 4×4: 3·4·16 numbers of δ; 2·36 sums of 3 filters in one vector, of 17 in two
-    assert winograd.arena_lanes(4, 2, 3, 6, 7) == 3 * 4 * 16 + 2 * 36
+    # 6·7 outputs are 3·4 tiles of 2×2: 3·12·4 numbers of δ; 2·36 sums of 3 filters in one vector, of 17 in two
+    assert winograd.arena_lanes(2, 2, 3, 6, 7) == 3 * 12 * 4 + 2 * 36
     assert winograd.arena_lanes(2, 2, 17, 6, 7) == 17 * 12 * 4 + 2 * 36 * 2
+    assert winograd.arena_lanes(4, 2, 3, 6, 7) == 0
     zeros = 4 * 32 + 6
-    assert winograd.scratch_lanes(2, 3) == zeros + zeros + 2 * 6 * (32 + 16)
-    assert winograd.scratch_lanes(64, 17) == zeros + 6 * 17 + 36 * 64
+    assert winograd.scratch_lanes(2, 2, 3) == zeros + zeros + 2 * 6 * (32 + 16)
+    assert winograd.scratch_lanes(2, 64, 17) == zeros + 6 * 17 + 36 * 64
+    # By points, four tiles and room for four more: X and M of dx, 100 filters and 2 channels, or X, V and the sums
+    assert winograd.scratch_lanes(4, 2, 100) == zeros + 36 * (4 * 5 + 4 * 113 + 4 * 7)
+    assert winograd.scratch_lanes(4, 300, 128) == zeros + 36 * (4 * 129 + 4 * 129 + 128 * 8)
+    assert winograd.scratch_lanes(4, 512, 512) == zeros + 36 * (4 * 513 + 4 * 65)
+    assert winograd.packed_floats(2, 3, 17) == 36 * 3 * 17
+    assert winograd.packed_floats(4, 3, 17) == 36 * 3 * 32

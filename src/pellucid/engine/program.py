@@ -287,7 +287,8 @@ class Program:
                     source, output = self.slots[step.input], self.slots[step.output]
                     side = winograd.side(step.rows, step.columns, output.height, output.width)
                     step.tile = side if winograd.pays_for_maps(source.channels) else 0
-                    step.weights_tile = side if winograd.pays_for_weights(step.rows[0]) else 0
+                    weighs = winograd.pays_for_weights(step.rows[0], source.channels, output.channels)
+                    step.weights_tile = side if weighs else 0
                 self._widen(step)
         self._share_borders()
         self._packed = self._scratch = 0
@@ -295,13 +296,16 @@ class Program:
             source, output = self.slots[step.input], self.slots[step.output]
             if step.op == "conv":
                 step.packed = self._packed
-                taps = winograd.POINTS**2 if step.tile else step.rows[0] * step.columns[0]
-                weights = source.channels // step.groups * output.channels * taps
-                if not self._is_pointwise(step):
-                    self._packed += weights * (2 if step.needs_dx else 1)
-                self._require_countable(step, weights)
+                ways = [(source.channels, output.channels), (output.channels, source.channels)]
+                for channels, filters in ways[: 2 if step.needs_dx else 1]:
+                    weights = channels // step.groups * filters * step.rows[0] * step.columns[0]
+                    if step.tile:
+                        weights = winograd.packed_floats(step.tile, channels, filters)
+                    if not self._is_pointwise(step):
+                        self._packed += weights
+                    self._require_countable(step, weights)
             if step.side:
-                self._scratch = max(self._scratch, winograd.scratch_lanes(source.channels, output.channels))
+                self._scratch = max(self._scratch, winograd.scratch_lanes(step.side, source.channels, output.channels))
             self._require_countable(step, source.lanes, output.lanes, *step.rows, *step.columns)
 
     def _share_borders(self) -> None:
@@ -325,10 +329,14 @@ class Program:
         kernel, stride, dilation, before = step.columns
         after = stride * (output.width - 1) + dilation * (kernel - 1) - before - (source.width - 1)
         source.border = max(source.border, before, after)
-        if step.side:
+        if step.side and step.side != winograd.SIDE_BY_POINT:
             beyond = -output.width % step.side  # pixels of the last tile that lie outside
             source.border = max(source.border, after + beyond)
             output.border = max(output.border, beyond)
+        if step.needs_dx and step.tile == winograd.SIDE_BY_POINT:
+            before = kernel - 1 - before
+            output.border = max(output.border, before, source.width + kernel - 1 - before - output.width)
+            return
         tiles = step.needs_dx and not step.tile and not self._is_pointwise(step)
         if tiles and (kernel, stride, before) != (1, 1, 0):
             output.border = max(output.border, TILE_PIXELS - 1)

@@ -14,6 +14,13 @@ _TILES_AT_ONCE = 32
 _WEIGHTS_CHANNELS = 2
 _ZEROS = 4 * _TILES_AT_ONCE + POINTS
 _LANES = 16
+#: F(4×4, 3×3): side of a tile, tiles taken together, filters of a register tile, filters and sums of the weight
+#: gradient in a block
+SIDE_BY_POINT = 4
+_GROUP = 4
+_TILE = 4
+_FILTER_BLOCK = 64
+_SUM_BLOCK = 128
 
 
 def side(rows: Window, columns: Window, height: int, width: int) -> int:
@@ -32,20 +39,40 @@ def pays_for_maps(channels: int) -> bool:
     return channels >= 4
 
 
-def pays_for_weights(kernel: int) -> bool:
-    """Tell whether the weight gradient gains: the tiles of 3×3 kernels have too many transforms of δ."""
-    return kernel == 5
+def pays_for_weights(kernel: int, channels: int, filters: int) -> bool:
+    """Tell whether the weight gradient gains: by points, 16 filters make a vector, and share a transform."""
+    return kernel == 5 or (channels >= 8 and filters >= _LANES)
+
+
+def packed_floats(side: int, channels: int, filters: int) -> int:
+    """Return how many numbers the transformed weights are, for one way; by points, filters come in vectors."""
+    return POINTS**2 * channels * (-(-filters // _LANES) * _LANES if side == SIDE_BY_POINT else filters)
 
 
 def arena_lanes(side: int, channels: int, filters: int, height: int, width: int) -> int:
     """Return the vectors of a block for δ tile by tile, and for Σ V ⊙ X with 16 filters to a vector."""
+    if side == SIDE_BY_POINT:
+        return 0
     tiles = -(-height // side) * -(-width // side)
     return filters * tiles * side**2 + channels * POINTS**2 * -(-filters // _LANES)
 
 
-def scratch_lanes(channels: int, filters: int) -> int:
+def scratch_lanes(side: int, channels: int, filters: int) -> int:
     """Return the vectors that a thread needs for itself, the largest of forward, dx and weight gradient."""
+    if side == SIDE_BY_POINT:
+        ways = ((channels, filters), (filters, channels))
+        maps = max(_point_step(c) + _point_step(_block(f, _FILTER_BLOCK, _TILE)) for c, f in ways)
+        c, f = _block(channels, _SUM_BLOCK, _TILE), _block(filters, _SUM_BLOCK, _LANES)
+        return _ZEROS + POINTS**2 * max(maps, _point_step(c) + _point_step(f) + c * (f // _LANES))
     forward = POINTS**2 * channels
     back = POINTS * filters + forward
     weights = _ZEROS + _WEIGHTS_CHANNELS * POINTS * (_TILES_AT_ONCE + -(-filters // _LANES) * _LANES)
     return _ZEROS + max(back, weights)
+
+
+def _block(count: int, most: int, tile: int) -> int:
+    return min(most, -(-count // tile) * tile)
+
+
+def _point_step(channels: int) -> int:
+    return _GROUP * (channels + 1)
