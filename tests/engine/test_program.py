@@ -200,6 +200,15 @@ def test_packed_weights_have_room(name: str) -> None:
         assert end - start == both
 
 
+def test_a_layer_may_keep_to_the_direct_way() -> None:
+    def tiles(**settings: Any) -> tuple[int, int]:
+        step = lower([Conv2d(16, 3, padding=1, **settings), Flatten()], (8, 9, 9)).steps[0]
+        return step.tile, step.weights_tile
+
+    assert tiles() == (4, 4)
+    assert tiles(winograd=False) == (0, 0)
+
+
 # What both sides of the border must agree on.
 
 

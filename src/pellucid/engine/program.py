@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pellucid.arrays import Shape
-from pellucid.engine import winograd
+from pellucid.engine import winograd as tiles
 from pellucid.engine.inheritance import speaks_for
 from pellucid.engine.memory import Layout, plan
 from pellucid.engine.steps import Slot, Step
@@ -88,15 +88,33 @@ class Program:
             self.prediction = plan(self.slots, self.steps, self.output, training=False)
 
     def conv(
-        self, slot: int, shape: Shape, rows: Window, columns: Window, *, groups: int = 1, flip: bool = False
+        self,
+        slot: int,
+        shape: Shape,
+        rows: Window,
+        columns: Window,
+        *,
+        groups: int = 1,
+        flip: bool = False,
+        winograd: bool = True,
     ) -> int:
         """Add a convolution with the layer's weight and bias; a linear layer is one of maps of one pixel."""
         if max(rows[0], columns[0]) > MOST_TAPS:
             raise EngineError(f"its kernel is larger than the native engine's {MOST_TAPS} pixels")
         weight, bias = self._offsets[f"{self._node}.weight"], self._offsets.get(f"{self._node}.bias", -1)
-        return self._add(
+        output = self._add(
             "conv", slot, shape, rows=rows, columns=columns, groups=groups, flip=flip, weight=weight, bias=bias
         )
+        if groups == 1 and winograd:
+            self._set_tiles(self.steps[-1])
+        return output
+
+    def _set_tiles(self, step: Step) -> None:
+        source, output = self.slots[step.input], self.slots[step.output]
+        side = tiles.side(step.rows, step.columns, output.height, output.width)
+        step.tile = side if tiles.pays_for_maps(source.channels) else 0
+        weighs = tiles.pays_for_weights(step.rows[0], source.channels, output.channels)
+        step.weights_tile = side if weighs else 0
 
     def max_pool(self, slot: int, shape: Shape, rows: Window, columns: Window) -> int:
         """Add a max pooling.
@@ -280,15 +298,9 @@ class Program:
             written.add(step.input)
 
     def _fix_sizes(self) -> None:
-        """Set tiles, borders and the places of packed weights."""
+        """Set borders and the places of packed weights."""
         for step in self.steps:
             if step.op == "conv":
-                if step.groups == 1:
-                    source, output = self.slots[step.input], self.slots[step.output]
-                    side = winograd.side(step.rows, step.columns, output.height, output.width)
-                    step.tile = side if winograd.pays_for_maps(source.channels) else 0
-                    weighs = winograd.pays_for_weights(step.rows[0], source.channels, output.channels)
-                    step.weights_tile = side if weighs else 0
                 self._widen(step)
         self._share_borders()
         self._packed = self._scratch = 0
@@ -300,12 +312,12 @@ class Program:
                 for channels, filters in ways[: 2 if step.needs_dx else 1]:
                     weights = channels // step.groups * filters * step.rows[0] * step.columns[0]
                     if step.tile:
-                        weights = winograd.packed_floats(step.tile, channels, filters)
+                        weights = tiles.packed_floats(step.tile, channels, filters)
                     if not self._is_pointwise(step):
                         self._packed += weights
                     self._require_countable(step, weights)
             if step.side:
-                self._scratch = max(self._scratch, winograd.scratch_lanes(step.side, source.channels, output.channels))
+                self._scratch = max(self._scratch, tiles.scratch_lanes(step.side, source.channels, output.channels))
             self._require_countable(step, source.lanes, output.lanes, *step.rows, *step.columns)
 
     def _share_borders(self) -> None:
@@ -329,16 +341,16 @@ class Program:
         kernel, stride, dilation, before = step.columns
         after = stride * (output.width - 1) + dilation * (kernel - 1) - before - (source.width - 1)
         source.border = max(source.border, before, after)
-        if step.side and step.side != winograd.SIDE_BY_POINT:
+        if step.side and step.side != tiles.SIDE_BY_POINT:
             beyond = -output.width % step.side  # pixels of the last tile that lie outside
             source.border = max(source.border, after + beyond)
             output.border = max(output.border, beyond)
-        if step.needs_dx and step.tile == winograd.SIDE_BY_POINT:
+        if step.needs_dx and step.tile == tiles.SIDE_BY_POINT:
             before = kernel - 1 - before
             output.border = max(output.border, before, source.width + kernel - 1 - before - output.width)
             return
-        tiles = step.needs_dx and not step.tile and not self._is_pointwise(step)
-        if tiles and (kernel, stride, before) != (1, 1, 0):
+        by_pixels = step.needs_dx and not step.tile and not self._is_pointwise(step)
+        if by_pixels and (kernel, stride, before) != (1, 1, 0):
             output.border = max(output.border, TILE_PIXELS - 1)
 
     def _is_pointwise(self, step: Step) -> bool:

@@ -25,7 +25,15 @@ class NativeProgram(Protocol):
     """What a layer sees of the native program that it is being lowered into; slots are numbers."""
 
     def conv(
-        self, slot: int, shape: Shape, rows: Window, columns: Window, *, groups: int = 1, flip: bool = False
+        self,
+        slot: int,
+        shape: Shape,
+        rows: Window,
+        columns: Window,
+        *,
+        groups: int = 1,
+        flip: bool = False,
+        winograd: bool = True,
     ) -> int:
         """Add a convolution with the layer's weight and bias."""
         ...

@@ -46,6 +46,8 @@ class Conv2d(Layer):
         bias: add a bias per filter.
         flip: convolve instead of correlate.
         weight_init, bias_init: an initialiser or its name.
+        winograd: let the native engine take fewer products where that pays, at some cost in accuracy; see
+            ``docs/native-engine.md``. False keeps it to the sums above.
 
     Shapes: x (N, C, H, W); weight (F, C/groups, R, R); bias (F,); y (N, F, H′, W′) with
     H′ = ⌊(H + 2P − D(R−1) − 1)/S⌋ + 1.
@@ -72,6 +74,7 @@ class Conv2d(Layer):
     flip: bool = False
     weight_init: str | Initializer = "he"
     bias_init: str | Initializer = "zeros"
+    winograd: bool = True
 
     regularized: ClassVar[tuple[str, ...]] = ("weight",)
     formula: ClassVar[Formula | None] = Formula(
@@ -160,7 +163,9 @@ class Conv2d(Layer):
         shape = program.shape(slot)
         rows, columns = self._axes(shape[1:])
         output = (self.out_channels, rows.outputs, columns.outputs)
-        return program.conv(slot, output, rows.native, columns.native, groups=self.groups, flip=self.flip)
+        return program.conv(
+            slot, output, rows.native, columns.native, groups=self.groups, flip=self.flip, winograd=self.winograd
+        )
 
     def _axes(self, size: tuple[int, ...]) -> tuple[Axis, Axis]:
         return axes(self, (size[0], size[1]), self.kernel_size, self.stride, self.padding, self.dilation)
