@@ -45,7 +45,7 @@ struct Axis {
 };
 
 // What becomes of the δ of a step's second input.
-enum class Addend : int { kNone, kSame, kWrite, kAdd };  // kSame: it lies where the output's δ lies
+enum class Addend : int { kNone, kSame, kAdd };  // kSame: it lies where the output's δ lies
 
 struct Step {
     Op op;

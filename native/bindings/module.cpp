@@ -263,7 +263,7 @@ void check_program(const Runner::Layout& layout, const std::vector<Runner::Plan>
         const int back = static_cast<int>(step.addend_back);
         require(known(step.input) && known(step.output) && (step.addend == -1 || known(step.addend)),
                 "a step's slot is out of range");
-        require(op >= 0 && op <= 11 && activation >= 0 && activation <= 5 && back >= 0 && back <= 3,
+        require(op >= 0 && op <= 11 && activation >= 0 && activation <= 5 && back >= 0 && back <= 2,
                 "a step of unknown kind");
         check_step(plan, layout.slots, sizes, layout.arena, learns);
         check_ways(step, layout.slots, learns);

@@ -61,14 +61,17 @@ void activate_slot(const Program& program, const Step& step, lanes* arena, bool 
     }
 }
 
-// An activation that no neighbour could take along.
+// An activation that no neighbour could take along, or what several readers share.
 void copy_slot(const Program& program, const Step& step, lanes* arena, bool backward, Part part) {
     const Slot &in = program.slots[step.input], &out = program.slots[step.output];
-    for (const int item : part.of(out.channels * out.height)) {
-        const int c = item / out.height, u = item % out.height;
-        lanes* x = arena + (backward ? in.delta : in.value) + c * in.plane() + u * in.pitch() + in.border;
-        lanes* y = arena + (backward ? out.delta : out.value) + c * out.plane() + u * out.pitch() + out.border;
-        for (int v = 0; v < out.width; ++v) backward ? x[v] = step.adds ? x[v] + y[v] : y[v] : y[v] = x[v];
+    for (const int row : part.of(out.channels * out.height)) {
+        if (backward) {
+            hand_back(out, in, arena, step.adds, row);
+            continue;
+        }
+        const lanes* x = row_of(in, arena, in.value, row);
+        lanes* y = row_of(out, arena, out.value, row);
+        for (int v = 0; v < out.width; ++v) y[v] = x[v];
     }
 }
 
@@ -205,9 +208,6 @@ void backward_convolution(const Here& h, const Step& step, float* gradients) {
 void clear_delta_border(const Here& h, const Step& step) {
     const Slot& in = h.program.slots[step.input];
     if (step.needs_dx && !step.adds) clear_border(in, h.arena + in.delta, h.part);
-    if (step.addend_back != Addend::kWrite) return;
-    const Slot& addend = h.program.slots[step.addend];
-    clear_border(addend, h.arena + addend.delta, h.part);
 }
 
 void backward(const Here& h, const Step& step, float* gradients) {

@@ -25,8 +25,8 @@ inline void hand_back(const Slot& out, const Slot& in, lanes* arena, bool adds, 
 }
 
 inline void addend_backward(const Program& program, const Step& step, lanes* arena, int row) {
-    if (step.addend_back != Addend::kWrite && step.addend_back != Addend::kAdd) return;
-    hand_back(program.slots[step.output], program.slots[step.addend], arena, step.addend_back == Addend::kAdd, row);
+    if (step.addend_back != Addend::kAdd) return;
+    hand_back(program.slots[step.output], program.slots[step.addend], arena, true, row);
 }
 
 inline void add_backward(const Program& program, const Step& step, lanes* arena, Part part) {

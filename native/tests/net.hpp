@@ -84,8 +84,7 @@ class Net {
     std::ptrdiff_t parameters = 0, norms = 0, state = 0;
     bool dx_of_input = true;  // take δ all the way back; false: only as far as something learns
     Tiled tiled = Tiled::kNone;
-    Addend first_back = Addend::kSame;  // or kWrite: of an addend whose δ nobody has written yet
-    bool reused = false;                // as if the places of all slots had held other numbers
+    bool reused = false;  // as if the places of all slots had held other numbers
 
   private:
     Step& append(Op op, int channels, int height, int width, const Window& window);

@@ -43,7 +43,7 @@ void connect(const Net& net, Layout& found) {
     for (std::size_t i = found.plans.size(); i-- > 0;) {
         Step& step = found.plans[i].step;
         if (step.addend >= 0 && found.learns[index(step.addend)]) {
-            step.addend_back = written[index(step.addend)] ? Addend::kAdd : net.first_back;
+            step.addend_back = written[index(step.addend)] ? Addend::kAdd : Addend::kSame;
             if (step.addend_back == Addend::kSame) {
                 found.delta_of[index(step.addend)] = step.output;
                 found.delta_stays[index(step.output)] = false;

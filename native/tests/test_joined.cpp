@@ -90,7 +90,6 @@ void check_shapes(const std::string& what, auto&& make) {
             for (const bool reused : {false, true}) {
                 Net net = make(shape);
                 net.reused = reused;
-                net.first_back = reused ? Addend::kSame : Addend::kWrite;
                 check_against_naive(what + ", " + std::to_string(shape.channels) + " maps, batch of " +
                                         std::to_string(count) + (reused ? ", used places" : ""),
                                     net, real_numbers(net, count, random), 2e-5);

@@ -192,7 +192,7 @@ def test_numbers_that_the_kernels_cannot_count_are_refused(changed: dict[str, An
         ({"op": "add", "addend": 0, "output": 2}, "a step changes the shape that it should keep"),
         ({"op": "add", "addend": 0, "output": 3}, "a step has no place for its δ"),
         ({"op": "add", "addend": 0, "input": 3}, "a step has no place for its input's δ"),
-        ({"op": "add", "addend": 3, "addend_back": "write"}, "a step has no place for its input's δ"),
+        ({"op": "add", "addend": 3, "addend_back": "add"}, "a step has no place for its input's δ"),
         ({"op": "add", "addend": 0, "addend_back": "same"}, "two slots that should share their δ do not"),
         ({"op": "batch_norm", "weight": 0, "bias": 2, "eps": 1e-5, "norm": 1}, "statistics have no room"),
         ({"op": "batch_norm", "weight": 0, "bias": 2, "eps": 1e-5, "state": 1}, "running statistics lie outside"),

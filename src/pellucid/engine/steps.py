@@ -23,7 +23,7 @@ _OPS = {
 }
 _ACTIVATIONS = {"none": 0, "relu": 1, "leaky_relu": 2, "elu": 3, "sigmoid": 4, "tanh": 5}
 #: what becomes of the δ of a second input; "same": it lies where the output's δ lies
-_ADDENDS = {"none": 0, "same": 1, "write": 2, "add": 3}
+_ADDENDS = {"none": 0, "same": 1, "add": 2}
 
 _PIXEL: Window = (1, 1, 1, 0)
 
