@@ -88,8 +88,8 @@ struct Batch {
     bool activated = false;    // outputs after the loss's activation: predictions
 };
 
-// What a convolution computes in one go.
-enum class Pass : int { kForward, kDx, kDweight };
+// What a convolution computes in one go; its weights are packed once a batch, for forward and dx together.
+enum class Pass : int { kForward, kDx, kDweight, kPack };
 
 // Buffers that one network keeps from batch to batch.
 struct Workspace {
