@@ -137,8 +137,8 @@ struct Batch {
     Augmentation augmentation = {};
 };
 
-// What a convolution computes in one go.
-enum class Pass : int { kForward, kDx, kDweight };
+// What a convolution computes in one go; its weights are packed once a batch, for forward and dx together.
+enum class Pass : int { kForward, kDx, kDweight, kPack };
 
 // What one block knows about the values of a statistic: their mean and Σ(x − mean)²; on the way back Σδ and Σδ·x̂.
 struct Moments {

@@ -41,9 +41,13 @@ static constexpr std::ptrdiff_t point_sums_scratch(std::ptrdiff_t channels, std:
     return kPoints * kPoints * (point_step(c) + point_step(f) + c * vectors_of(f));
 }
 
-// Floats of the packed weights, one way.
+// Floats of the packed weights, one way: from one point to the next, with a vector between them for the same reason,
+// and all of them.
+static constexpr std::ptrdiff_t point_weights_step(std::ptrdiff_t channels, std::ptrdiff_t filters) {
+    return (channels * vectors_of(filters) + 1) * kLanes;
+}
 static constexpr std::ptrdiff_t point_weights(std::ptrdiff_t channels, std::ptrdiff_t filters) {
-    return kPoints * kPoints * channels * vectors_of(filters) * kLanes;
+    return kPoints * kPoints * point_weights_step(channels, filters);
 }
 
 // Floats of a step's packed weights, forward and perhaps for dx.

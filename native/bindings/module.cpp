@@ -374,10 +374,12 @@ nb::tuple openmp_threads() { return nb::make_tuple(1, 1, 1); }
 double time_step(Runner& self, int step, const std::string& pass, const Floats& params, int repetitions, int threads) {
     require(params.size() == static_cast<std::size_t>(self.program().parameters), "wrong number of parameters");
     require(repetitions >= 1 && threads >= 1, "repetitions and threads must be at least 1");
-    require(pass == "forward" || pass == "dx" || pass == "dweight", "a pass is 'forward', 'dx' or 'dweight'");
-    const pellucid::Pass which = pass == "forward" ? pellucid::Pass::kForward
-                                 : pass == "dx"    ? pellucid::Pass::kDx
-                                                   : pellucid::Pass::kDweight;
+    require(pass == "forward" || pass == "dx" || pass == "dweight" || pass == "pack",
+            "a pass is 'forward', 'dx', 'dweight' or 'pack'");
+    const pellucid::Pass which = pass == "forward"   ? pellucid::Pass::kForward
+                                 : pass == "dx"      ? pellucid::Pass::kDx
+                                 : pass == "dweight" ? pellucid::Pass::kDweight
+                                                     : pellucid::Pass::kPack;
     const nb::gil_scoped_release released;
     return self.time_step(step, which, params.data(), repetitions, threads);
 }

@@ -25,8 +25,10 @@ double multiply_adds(long rounds, int threads, float* sum) {
     return done;
 }
 
-void pass_once(const Here& here, const Step& step, Pass pass, float* gradients) {
+void pass_once(const Here& here, const Step& step, Pass pass, float* packed, Part of_all, float* gradients) {
     switch (pass) {
+        case Pass::kPack:
+            return pack(here.program, step, here.batch.params, packed, of_all);
         case Pass::kForward:
             return forward(here, step);
         case Pass::kDx:
@@ -37,19 +39,19 @@ void pass_once(const Here& here, const Step& step, Pass pass, float* gradients) 
     }
 }
 
-// Every thread repeats the pass on the block in its own arena, as in a batch of one block a thread. Returns how many
-// threads there were.
+// Every thread repeats the pass on the block in its own arena, as in a batch of one block a thread; weights they pack
+// together. Returns how many threads there were.
 int repeat(const Program& program, const Workspace& space, const Step& step, Pass pass, const float* params,
            int repetitions, int threads) {
     int came = 1;
 #if defined(_OPENMP)
 #pragma omp parallel num_threads(threads) if (threads > 1)
     {
-        const int here = omp_get_thread_num();
-        if (here == 0) came = omp_get_num_threads();
+        const int here = omp_get_thread_num(), team = omp_get_num_threads();
+        if (here == 0) came = team;
 #else
     {
-        const int here = 0;
+        const int here = 0, team = 1;
         static_cast<void>(threads);
 #endif
         [[maybe_unused]] const FlushDenormals flush;
@@ -64,7 +66,7 @@ int repeat(const Program& program, const Workspace& space, const Step& step, Pas
                          space.norms,
                          {0, 1}};
         for (int i = 0; i < repetitions; ++i) {
-            pass_once(whole, step, pass, space.gradients + here * program.parameters);
+            pass_once(whole, step, pass, space.packed, {here, team}, space.gradients + here * program.parameters);
         }
     }
     return came;

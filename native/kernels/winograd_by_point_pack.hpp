@@ -13,26 +13,33 @@ inline constexpr int kPointChannels = 64;  // whose X, four tiles of it, stays i
 // Where U[i,j] begins for channel c and the four filters of f.
 inline std::ptrdiff_t point_weight(int channels, int filters, int point, int f, int c) {
     const int c0 = c / kPointChannels * kPointChannels, together = at_most(kPointChannels, channels - c0);
-    const std::ptrdiff_t before = static_cast<std::ptrdiff_t>(point) * channels + c0;
-    return before * vectors_of(filters) * kLanes + f * together + (c - c0) * kPointTile;
+    const std::ptrdiff_t vectors = vectors_of(filters);
+    return point * point_weights_step(channels, filters) + c0 * vectors * kLanes + f * together + (c - c0) * kPointTile;
 }
 
-// U of 16 filters, from taps `step` apart; one of −1 turns the kernel. Points and fours of filters lie `point` and
-// `four` apart.
-inline void pack_points(const lanes* taps, std::ptrdiff_t step, float* to, std::ptrdiff_t point, std::ptrdiff_t four) {
+// U of 16 filters for `count` channels one behind the other, from [c][tap]. Points and fours of filters lie `point` and
+// `four` apart: what goes to one place is collected first, or every line of the cache would be fetched four times.
+inline void pack_points(const lanes* taps, int count, bool turned, float* to, std::ptrdiff_t point,
+                        std::ptrdiff_t four) {
     constexpr int kKernel = 3;
-    lanes half[kPoints * kKernel];
-    for (int k = 0; k < kKernel; ++k) {
-        transform_weights<kKernel>(taps + k * step, kKernel * step, half + k, kKernel);
+    const int step = turned ? -1 : 1;
+    lanes half[kLanes][kPoints * kKernel];
+    for (int c = 0; c < count; ++c) {
+        const lanes* first = taps + c * kTaps + (turned ? kTaps - 1 : 0);
+        for (int k = 0; k < kKernel; ++k) {
+            transform_weights<kKernel>(first + k * step, kKernel * step, half[c] + k, kKernel);
+        }
     }
     for (int i = 0; i < kPoints; ++i) {
-        lanes u[kPoints];
-        transform_weights<kKernel>(half + i * kKernel, 1, u, 1);
+        lanes u[kLanes][kPoints];
+        for (int c = 0; c < count; ++c) transform_weights<kKernel>(half[c] + i * kKernel, 1, u[c], 1);
         for (int j = 0; j < kPoints; ++j) {
-            const float* numbers = reinterpret_cast<const float*>(&u[j]);
             for (int f = 0; f < kLanes; f += kPointTile) {
-                __builtin_memcpy(to + (i * kPoints + j) * point + f / kPointTile * four, numbers + f,
-                                 kPointTile * sizeof(float));
+                float* here = to + (i * kPoints + j) * point + f / kPointTile * four;
+                for (int c = 0; c < count; ++c) {
+                    __builtin_memcpy(here + c * kPointTile, reinterpret_cast<const float*>(&u[c][j]) + f,
+                                     kPointTile * sizeof(float));
+                }
             }
         }
     }
@@ -43,8 +50,8 @@ inline void pack_by_point(const Program& program, const Step& step, const float*
     const Filters w(program, step);
     const int across = vectors_of(w.in);
     float *forward = packed + step.packed, *back = forward + point_weights(w.in, w.out);
-    const std::ptrdiff_t forward_point = point_weight(w.in, w.out, 1, 0, 0);
-    const std::ptrdiff_t back_point = point_weight(w.out, w.in, 1, 0, 0);
+    const std::ptrdiff_t forward_point = point_weights_step(w.in, w.out);
+    const std::ptrdiff_t back_point = point_weights_step(w.out, w.in);
     const auto four = [](int channels, int c) {
         return at_most(kPointChannels, channels - c / kPointChannels * kPointChannels) * kPointTile;
     };
@@ -58,17 +65,11 @@ inline void pack_by_point(const Program& program, const Step& step, const float*
                              static_cast<std::size_t>(channels * kTaps) * sizeof(float));
         }
         for (int i = 0; i < kTaps; ++i) turn(rows + i, kTaps, kLanes, taps + i * kLanes, 1);
-        for (int c = 0; c < channels; ++c) {
-            const lanes* first = taps + c * kTaps;
-            pack_points(step.flip ? first + kTaps - 1 : first, step.flip ? -1 : 1,
-                        forward + point_weight(w.in, w.out, 0, f0, c0 + c), forward_point, four(w.in, c0));
-        }
+        pack_points(taps, channels, step.flip, forward + point_weight(w.in, w.out, 0, f0, c0), forward_point,
+                    four(w.in, c0));
         if (!step.needs_dx) continue;
         for (int tap = 0; tap < kTaps; ++tap) turn(taps + tap, kTaps, kLanes, rows + tap, kTaps);
-        for (int f = 0; f < filters; ++f) {
-            const lanes* first = rows + f * kTaps;
-            pack_points(step.flip ? first : first + kTaps - 1, step.flip ? 1 : -1,
-                        back + point_weight(w.out, w.in, 0, c0, f0 + f), back_point, four(w.out, f0));
-        }
+        pack_points(rows, filters, !step.flip, back + point_weight(w.out, w.in, 0, c0, f0), back_point,
+                    four(w.out, f0));
     }
 }

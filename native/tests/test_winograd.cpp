@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <utility>
+#include <vector>
 
 #include "check.hpp"
 #include "guarded.hpp"
@@ -10,7 +12,7 @@ namespace pellucid {
 namespace {
 
 #include "kernels/sum_lanes.hpp"
-#include "kernels/winograd_transforms.hpp"
+#include "kernels/winograd_by_point_weights.hpp"
 
 // The transforms against their matrices, exactly: small whole numbers, and multiples of 24 where they divide by it.
 
@@ -124,6 +126,103 @@ void test_correlation() {
     }
 }
 
+// A tile that ends at the edge, with the weights of a whole one and the points that it takes.
+template <int N>
+void test_edge() {
+    constexpr int kKernel = 3, kInputs = N + kKernel - 1;
+    Random random(40);
+    for (int round = 0; round < 20; ++round) {
+        lanes x[kInputs], w[kKernel], dy[N], u[kPoints], t[kPoints], v[kPoints], products[kPoints], y[N], dw[kKernel];
+        draw(random, 1, x, kInputs);
+        draw(random, 24, w, kKernel);
+        draw(random, 24, dy, N);
+        transform_weights<kKernel>(w, 1, u, 1);
+        transform_edge_input<N>(x, t);
+        transform_edge_back<N>(dy, v);
+        for (int i = 0; i < kPoints; ++i) products[i] = takes_point(N, i) ? u[i] * t[i] : lanes{} + NAN;
+        transform_edge_products<N>(products, 1, y);
+        for (int i = 0; i < kPoints; ++i) products[i] = t[i] * v[i];
+        transform_weights_back<kKernel>(products, 1, dw, 1);
+        bool equal[2] = {true, true};
+        for (int lane = 0; lane < kLanes; ++lane) {
+            double wanted_dw[kKernel] = {};
+            for (int m = 0; m < N; ++m) {
+                double wanted = 0.0;
+                for (int r = 0; r < kKernel; ++r) {
+                    wanted += double{w[r][lane]} * double{x[m + r][lane]};
+                    wanted_dw[r] += double{dy[m][lane]} * double{x[m + r][lane]};
+                }
+                equal[0] = equal[0] && double{y[m][lane]} == wanted;
+            }
+            for (int r = 0; r < kKernel; ++r) equal[1] = equal[1] && double{dw[r][lane]} == wanted_dw[r];
+        }
+        check(equal[0], "y of " + std::to_string(N) + " outputs at the edge");
+        check(equal[1], "dw of " + std::to_string(N) + " outputs at the edge");
+    }
+}
+
+void test_turn() {
+    lanes given[3 * kLanes], turned[2 * kLanes];
+    for (int i = 0; i < kLanes; ++i) {
+        for (int t = 0; t < kLanes; ++t) given[3 * i][t] = static_cast<float>(100 * i + t);
+    }
+    turn(given, 3, kLanes, turned, 2);
+    bool equal = true;
+    for (int i = 0; i < kLanes; ++i) {
+        for (int t = 0; t < kLanes; ++t) equal = equal && turned[2 * i][t] == static_cast<float>(100 * t + i);
+    }
+    check(equal, "16×16 numbers, turned");
+}
+
+// `lanes` for a vector of the standard library, which would drop their alignment.
+struct Cell {
+    lanes v;
+};
+
+lanes* lanes_of(std::vector<Cell>& cells) { return &cells.data()->v; }
+
+// dx on top of what lies in δ of the input, and a weight gradient on top of another, are their sums.
+void test_adding() {
+    Random random(41);
+    Net net = Net(5, 7, 6).conv(18, {{3, 1, 1, 1, 1}, {3, 1, 1, 1, 1}});
+    net.tiled = Tiled::kAll;
+    const Layout layout = net.layout(0);
+    Step step = layout.plans[0].step;
+    Program program = net.program(layout);
+    program.slots = layout.slots.data();
+    program.steps = &step;
+    program.step_count = 1;
+    const Slot& in = layout.slots[0];
+    const std::size_t numbers = static_cast<std::size_t>(net.parameters);
+    std::vector<Cell> arena(static_cast<std::size_t>(layout.arena)), scratch(static_cast<std::size_t>(layout.scratch));
+    std::vector<float> params(numbers), packed(static_cast<std::size_t>(layout.packed));
+    for (float& param : params) param = random.real();
+    for (Cell& cell : arena) {
+        for (int t = 0; t < kLanes; ++t) cell.v[t] = random.real();
+    }
+    const std::vector<Cell> before = arena;
+    const auto at = [&](std::ptrdiff_t i) { return static_cast<std::size_t>(in.delta + i); };
+    pack_by_point(program, step, params.data(), packed.data(), {0, 1});
+    dx_by_point(program, step, lanes_of(arena), lanes_of(scratch), packed.data(), {0, 1});
+    std::vector<Cell> added = before;
+    step.adds = true;
+    dx_by_point(program, step, lanes_of(added), lanes_of(scratch), packed.data(), {0, 1});
+    bool equal = true;
+    for (std::ptrdiff_t i = 0; i < in.channels * in.plane(); ++i) {
+        const int column = static_cast<int>(i % in.pitch()) - in.border;
+        const bool inside = column >= 0 && column < in.width;
+        const lanes wanted = inside ? before[at(i)].v + arena[at(i)].v : before[at(i)].v;
+        for (int t = 0; t < kLanes; ++t) equal = equal && added[at(i)].v[t] == wanted[t];
+    }
+    check(equal, "dx by points, added to what was there");
+    std::vector<float> once(numbers, 0.5f), twice = once;
+    weights_by_point(program, step, lanes_of(arena), lanes_of(scratch), once.data(), false, {0, 1});
+    weights_by_point(program, step, lanes_of(arena), lanes_of(scratch), twice.data(), true, {0, 1});
+    bool sums = true;
+    for (std::size_t i = 0; i < 9 * 5 * 18; ++i) sums = sums && once[i] != 0.5f && twice[i] == 0.5f + once[i];
+    check(sums, "a weight gradient by points, added to what was there");
+}
+
 void test_sums_of_lanes() {
     Random random(33);
     lanes v[16];
@@ -183,6 +282,10 @@ void test_filters_and_channels() {
         }
     }
     check_case({5, 16, 6, 6, 3, 0}, 3, random);
+    // By points: more than 64 channels of a product, more than 64 or 128 filters or channels of a block.
+    for (const auto& [channels, filters] : {std::pair{1, 70}, {65, 3}, {70, 67}, {66, 130}, {133, 66}, {131, 145}}) {
+        check_case({channels, filters, 5, 7, 3, 1, channels > 66}, 2, random);
+    }
     check_case({5, 17, 6, 6, 5, 0}, 3, random);
     check_case({5, 33, 6, 6, 3, 1}, 3, random);
 }
@@ -199,6 +302,9 @@ void test_maps() {
     check_case({2, 3, 17, 29, 5, 0}, 2, random);
     check_case({2, 3, 29, 30, 3, 1}, 2, random);
     check_case({2, 3, 8, 150, 3, 1}, 2, random);
+    for (int height = 4; height <= 9; ++height) {
+        for (int width = 4; width <= 9; ++width) check_case({5, 17, height, width, 3, 1}, 2, random);
+    }
     check_case({2, 3, 6, 81, 5, 2}, 2, random);
 }
 
@@ -271,7 +377,13 @@ void test_winograd() {
     test_matrices<4>();
     test_correlation<2>();
     test_correlation<4>();
+    test_edge<1>();
+    test_edge<2>();
+    test_edge<3>();
+    test_edge<4>();
     test_sums_of_lanes();
+    test_turn();
+    test_adding();
     test_filters_and_channels();
     test_maps();
     test_batches();

@@ -29,7 +29,7 @@ def test_timing_changes_nothing_that_is_computed() -> None:
     network = learned()
     x, y = samples(network, 16, seed=5)
     loss, before = network.loss_and_gradients(x, y)
-    for step, pass_ in ((0, "forward"), (0, "dweight"), (1, "forward"), (1, "dx"), (1, "dweight"), (3, "dx")):
+    for step, pass_ in ((0, "forward"), (0, "dweight"), (1, "pack"), (1, "forward"), (1, "dx"), (1, "dweight"), (3, "dx")):
         assert 0 < call(network, step=step, pass_=pass_) < 10
     again, after = network.loss_and_gradients(x, y)
     assert again == loss
@@ -44,7 +44,7 @@ def test_timing_changes_nothing_that_is_computed() -> None:
         ({"step": -1}, ValueError, "only a convolution can be timed by itself"),
         ({"step": 4}, ValueError, "only a convolution can be timed by itself"),
         ({"step": 0}, ValueError, "the step has no dx"),
-        ({"pass_": "backward"}, ValueError, "a pass is 'forward', 'dx' or 'dweight'"),
+        ({"pass_": "backward"}, ValueError, "a pass is 'forward', 'dx', 'dweight' or 'pack'"),
         ({"params": np.ones(3, np.float32)}, ValueError, "wrong number of parameters"),
         ({"params": np.ones(3)}, TypeError, "incompatible function arguments"),
         ({"repetitions": 0}, ValueError, "repetitions and threads must be at least 1"),

@@ -226,8 +226,9 @@ MAPS = [(2, 5, 6, 1, 0, 80), (3, 5, 6, 1, 160, 280)]
 ARENA = 400
 #: a row of zeros for 32 tiles; X of 4 channels, V of 16 filters, each with room for one more of four tiles, and sums
 SCRATCH = 4 * 32 + 6 + 36 * (4 * 5 + 4 * 17 + 4)
-PACKED = 36 * 2 * 16
-PACKED_FOR_DX = 36 * 3 * 16
+#: a vector of filters for every channel, and one more, at each point
+PACKED = 36 * (2 + 1) * 16
+PACKED_FOR_DX = 36 * (3 + 1) * 16
 
 #: the same maps through 5×5: 3·3 tiles of 2×2; two rows of zeros for 32 tiles, 2 channels · 6 of 32 tiles and 16 sums
 FIVE = {"rows": (5, 1, 1, 2), "columns": (5, 1, 1, 2), "tile": 2, "weights_tile": 2, "scratch": 380}

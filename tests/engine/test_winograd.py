@@ -143,4 +143,4 @@ def test_memory_is_counted() -> None:
     assert winograd.scratch_lanes(4, 300, 128) == zeros + 36 * (4 * 129 + 4 * 129 + 128 * 8)
     assert winograd.scratch_lanes(4, 512, 512) == zeros + 36 * (4 * 513 + 4 * 65)
     assert winograd.packed_floats(2, 3, 17) == 36 * 3 * 17
-    assert winograd.packed_floats(4, 3, 17) == 36 * 3 * 32
+    assert winograd.packed_floats(4, 3, 17) == 36 * (3 * 2 + 1) * 16

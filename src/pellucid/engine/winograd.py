@@ -45,8 +45,10 @@ def pays_for_weights(kernel: int, channels: int, filters: int) -> bool:
 
 
 def packed_floats(side: int, channels: int, filters: int) -> int:
-    """Return how many numbers the transformed weights are, for one way; by points, filters come in vectors."""
-    return POINTS**2 * channels * (-(-filters // _LANES) * _LANES if side == SIDE_BY_POINT else filters)
+    """Return how many numbers the transformed weights are, for one way; by points, in vectors and one more a point."""
+    if side == SIDE_BY_POINT:
+        return POINTS**2 * (channels * -(-filters // _LANES) + 1) * _LANES
+    return POINTS**2 * channels * filters
 
 
 def arena_lanes(side: int, channels: int, filters: int, height: int, width: int) -> int:
