@@ -13,13 +13,16 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 
 from benchmarks import images, report
+from benchmarks.chosen import EVERYTHING, chosen
+from benchmarks.deep_works import DeepWork
 from benchmarks.kernel_row import KernelRow
-from benchmarks.kernels import KERNELS
+from benchmarks.kernels import Kernel
 from benchmarks.machine import this_machine
 from benchmarks.measure import Settings, measure
+from benchmarks.measure_deep import measure_deep
 from benchmarks.measure_kernels import measure_kernel
 from benchmarks.row import Row
-from benchmarks.works import WORKS, Work, chosen
+from pellucid.arrays import Shape
 
 #: columns for a table that goes to a file or a pipe, so that nothing is cut
 WIDE = 160
@@ -47,15 +50,19 @@ def main() -> int:
             epoch=not options.quick,
             folder=Path(folder),
         )
-        data = _write_images(settings.folder) if any(isinstance(one, Work) for one in options.chosen) else None
+        shapes = {one.image_shape for one in options.chosen if not isinstance(one, Kernel)}
+        data = _write_images(settings.folder, shapes) if shapes else None
         rows: list[Row] = []
         kernels: list[KernelRow] = []
         for one in options.chosen:
             notes.print(f"{one.name} ...", style="dim")
-            if isinstance(one, Work):
-                rows.append(measure(one, settings))
-            else:
-                kernels.append(measure_kernel(one, settings))
+            match one:
+                case Kernel():
+                    kernels.append(measure_kernel(one, settings))
+                case DeepWork():
+                    rows.append(measure_deep(one, settings))
+                case _:
+                    rows.append(measure(one, settings))
     header = report.header(machine, options.threads, data)
     grids, remarks = (report.work_grid(rows), report.kernel_grid(kernels)), report.remarks(rows, kernels)
     console.print(header)
@@ -82,7 +89,7 @@ def _options() -> Namespace:
         "--only",
         nargs="+",
         metavar="NAME",
-        help=f"{', '.join(one.name for one in (*WORKS, *KERNELS))}; or how names begin",
+        help=f"{', '.join(one.name for one in EVERYTHING)}; or how names begin",
     )
     parser.add_argument("--engine", choices=("auto", "native", "reference"), default="auto")
     parser.add_argument("--threads", type=int, default=2)
@@ -103,9 +110,9 @@ def _options() -> Namespace:
     return options
 
 
-def _write_images(folder: Path) -> str:
+def _write_images(folder: Path, shapes: set[Shape]) -> str:
     """Write the images from another process, which keeps this one small; see :mod:`benchmarks.worker`."""
-    writer = multiprocessing.get_context("spawn").Process(target=images.write, args=(folder,))
+    writer = multiprocessing.get_context("spawn").Process(target=images.write, args=(folder, shapes))
     writer.start()
     writer.join()
     return (folder / "told").read_text()

@@ -108,16 +108,16 @@ def _agreeing(row: Row, ours: Worker, settings: Settings, running: ExitStack) ->
 
 def _measure_in_turn(row: Row, ours: Worker, peers: dict[str, Worker], settings: Settings) -> None:
     """Find the best of the peer's variants, then measure it and Pellucid in turn."""
-    most = images.count(settings.folder) // row.work.batch
+    most = images.count(settings.folder, row.work.image_shape) // row.work.batch
     epoch = most if settings.epoch else min(most, 5)
     if row.work.task == "memory":
         row.times = epoch
-        mine, meters = _megabytes(ours), {variant: _megabytes(peer) for variant, peer in peers.items()}
+        mine, meters = megabytes(ours), {variant: megabytes(peer) for variant, peer in peers.items()}
         row.tried = {variant: meter(row.times) for variant, meter in meters.items()}
         row.variant = min(row.tried, key=lambda variant: row.tried[variant])
         row.rounds = alternate(lambda: mine(row.times), lambda: meters[row.variant](row.times), 0, settings.least)
         return
-    mine, meters = _seconds(ours), {variant: _seconds(peer) for variant, peer in peers.items()}
+    mine, meters = seconds(ours), {variant: seconds(peer) for variant, peer in peers.items()}
     row.tried = _try(meters, most)
     row.variant = min(row.tried, key=lambda variant: row.tried[variant])
     peer = meters[row.variant]
@@ -133,12 +133,12 @@ def _measure_in_turn(row: Row, ours: Worker, peers: dict[str, Worker], settings:
     )
 
 
-def _seconds(worker: Worker) -> Meter:
+def seconds(worker: Worker) -> Meter:
     """Return what gives seconds for doing the work once."""
     return lambda times: worker.seconds(times) / times
 
 
-def _megabytes(worker: Worker) -> Meter:
+def megabytes(worker: Worker) -> Meter:
     """Return what gives the megabytes of doing the work, each time in a new process: a peak never goes down."""
 
     def meter(times: int) -> float:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch._dynamo  # the optimizer imports it at its first step, into the memory that is measured
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - its usual name
 
 from benchmarks import images, pytorch_nets
@@ -66,14 +68,7 @@ class Training(_PyTorch):
         return Answer(loss.item(), applied(self.start, after))
 
     def _train(self, steps: int, rate: float) -> Tensor:
-        optimizer = torch.optim.SGD(self.net.parameters(), lr=rate, fused=True)
-        loss = torch.zeros(())
-        for rows in torch.randperm(steps * self.work.batch).split(self.work.batch):
-            optimizer.zero_grad()
-            loss = self.loss(self.images.index_select(0, rows), self.targets.index_select(0, rows))
-            loss.backward()
-            optimizer.step()
-        return loss
+        return train(self.net, self.loss, self.images, self.targets, self.work.batch, steps, rate)
 
     def _cross_entropy(self, pixels: Tensor, target: Tensor) -> Tensor:
         return F.cross_entropy(self.outputs(pixels), target)
@@ -81,6 +76,26 @@ class Training(_PyTorch):
     def _log_loss(self, pixels: Tensor, target: Tensor) -> Tensor:
         sums = F.binary_cross_entropy_with_logits(self.outputs(pixels), target, reduction="sum")
         return sums / len(pixels)
+
+
+def train(
+    net: nn.Module,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    images: Tensor,
+    targets: Tensor,
+    batch: int,
+    steps: int,
+    rate: float,
+) -> Tensor:
+    """Do so many training steps and return the last one's loss."""
+    optimizer = torch.optim.SGD(net.parameters(), lr=rate, fused=True)
+    value = torch.zeros(())
+    for rows in torch.randperm(steps * batch).split(batch):
+        optimizer.zero_grad()
+        value = loss(images.index_select(0, rows), targets.index_select(0, rows))
+        value.backward()
+        optimizer.step()
+    return value
 
 
 class Prediction(_PyTorch):

@@ -20,11 +20,13 @@ def header(machine: Machine, threads: int, data: str | None) -> str:
 
 def work_grid(rows: Sequence[Row]) -> Grid:
     """Return a line a row; a ratio above 1 means that Pellucid is faster, or smaller."""
-    grid = Grid(("work", "Pellucid", "", "images/s", "peer", "", "ratio", "spread"), ("work", "Pellucid", "peer"))
+    grid = Grid(
+        ("work", "Pellucid", "", "images/s", "peer", "", "ratio", "spread", "rounds"), ("work", "Pellucid", "peer")
+    )
     for row in rows:
         found = row.ratio
         if found is None:
-            grid.lines.append((row.work.title, row.engine, "–", "–", row.work.peer, "–", "–", "–"))
+            grid.lines.append((row.work.title, row.engine, "–", "–", row.work.peer, "–", "–", "–", "–"))
             continue
         grid.lines.append(
             (
@@ -36,6 +38,7 @@ def work_grid(rows: Sequence[Row]) -> Grid:
                 _figure(row.peer, row),
                 f"{found.median:.2f}",
                 f"{found.spread:.2f}",
+                str(len(row.rounds)),
             )
         )
     return grid

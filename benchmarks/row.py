@@ -7,6 +7,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.agreement import Difference
+from benchmarks.deep_works import DeepWork
 from benchmarks.rounds import Ratio, Round, ratio
 from benchmarks.works import Work
 
@@ -28,7 +29,7 @@ class Row:
         refused: why there is no ratio: the sides do not agree, or one cannot do the work.
     """
 
-    work: Work
+    work: Work | DeepWork
     engine: str = ""
     variant: str = ""
     tried: dict[str, float] = field(default_factory=dict[str, float])
@@ -69,6 +70,8 @@ class Row:
         found = self.ratio
         return {
             **asdict(self),
+            "name": self.name,
+            "peer": self.work.peer,
             "unit": "megabytes" if self.work.task == "memory" else "seconds",
             "rounds": [{**asdict(one), "ratio": one.ratio} for one in self.rounds],
             "ratio": None if found is None else {**asdict(found), "spread": found.spread, "noisy": found.noisy},

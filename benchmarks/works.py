@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks.kernels import KERNELS, Kernel
 from pellucid.arrays import Shape
 
 LAYOUTS = ("NCHW", "channels_last")
@@ -86,24 +84,3 @@ WORKS = (
     Work("predict-10000-jax", "predict", "nguyen", 10_000, peer="JAX"),
     Work("memory", "memory", "nguyen", 128),
 )
-
-
-def chosen(names: Sequence[str] | None) -> list[Work | Kernel]:
-    """Return the works and kernels of these names, or all for None.
-
-    A name that is none stands for all that begin with it.
-
-    Raises:
-        ValueError: a name fits none.
-    """
-    everything = (*WORKS, *KERNELS)
-    if names is None:
-        return list(everything)
-    known = [one.name for one in everything]
-    found: set[str] = set()
-    for name in names:
-        meant = {name} & set(known) or {one for one in known if one.startswith(name)}
-        if not meant:
-            raise ValueError(f"no work called {name!r}; there are {', '.join(known)}")
-        found |= meant
-    return [one for one in everything if one.name in found]

@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks import report
 from benchmarks.agreement import Difference
+from benchmarks.deep_works import DEEP_WORKS
 from benchmarks.grid import Grid
 from benchmarks.kernel_row import KernelRow, PassRow
 from benchmarks.kernels import Kernel
@@ -49,6 +50,7 @@ def test_a_step() -> None:
             "8 ms",
             "4.00",
             "0.50",
+            "3",
         )
     ]
 
@@ -63,6 +65,26 @@ def test_memory() -> None:
     (line,) = report.work_grid([measured("memory", 468, [Round(3.0, 30.0)])]).lines
     assert line[2:4] == ("3.0 MB", "")
     assert line[5:7] == ("30.0 MB", "10.00")
+
+
+def test_a_deep_network_stands_among_the_others(tmp_path: Path) -> None:
+    work = next(work for work in DEEP_WORKS if work.bfloat16)
+    row = Row(work, "native", "NCHW, eager, bfloat16", times=1, rounds=[Round(0.25, 0.5), Round(0.25, 0.5)])
+    (line,) = report.work_grid([row]).lines
+    assert line == (
+        "train resnet20_cifar, batch 128",
+        "native",
+        "250 ms",
+        "512",
+        "PyTorch, NCHW, eager, bfloat16",
+        "500 ms",
+        "2.00",
+        "0.00",
+        "2",
+    )
+    report.write_json(tmp_path / "b.json", {}, {}, [row], [])
+    (written,) = json.loads((tmp_path / "b.json").read_text())["rows"]
+    assert (written["name"], written["work"]["model"]) == ("deep-resnet20-128-bf16", "resnet20_cifar")
 
 
 def test_a_kernels_share_of_the_peak_is_taken_round_by_round() -> None:

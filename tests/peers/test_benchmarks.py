@@ -23,6 +23,8 @@ ROOT = Path(__file__).parents[2]
         ("predict-1-onnx", "ONNX Runtime", "onnxruntime"),
         ("train-nguyen-32-jax", "JAX", "jax"),
         ("predict-1-jax", "JAX", "jax"),
+        ("deep-resnet20-128", "PyTorch", "torch"),
+        ("deep-memory-resnet20-128", "PyTorch", "torch"),
     ],
 )
 def test_the_peer_agrees_and_is_measured(name: str, peer: str, package: str, tmp_path: Path) -> None:
@@ -31,7 +33,7 @@ def test_the_peer_agrees_and_is_measured(name: str, peer: str, package: str, tmp
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     (row,) = json.loads((tmp_path / "b.json").read_text())["rows"]
-    assert (row["work"]["name"], row["work"]["peer"], row["refused"], row["skipped"]) == (name, peer, None, None)
+    assert (row["name"], row["peer"], row["refused"], row["skipped"]) == (name, peer, None, None)
     assert row["worst"]["error"] <= row["worst"]["tolerance"]
     for each in row["rounds"]:
         assert each["ratio"] == pytest.approx(each["peer"] / each["ours"])

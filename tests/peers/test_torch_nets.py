@@ -16,10 +16,10 @@ from pellucid.interop.torch import load_state_dict, state_dict
 
 torch = pytest.importorskip("torch", reason="needs PyTorch")
 
-from peers.torch_nets.alexnet import AlexNet  # noqa: E402
-from peers.torch_nets.googlenet import GoogLeNet  # noqa: E402
-from peers.torch_nets.resnet import CifarResNet, ResNet  # noqa: E402
-from peers.torch_nets.vgg import VGG  # noqa: E402
+from benchmarks.torch_nets.alexnet import AlexNet  # noqa: E402
+from benchmarks.torch_nets.googlenet import GoogLeNet  # noqa: E402
+from benchmarks.torch_nets.resnet import CifarResNet, ResNet  # noqa: E402
+from benchmarks.torch_nets.vgg import VGG  # noqa: E402
 
 pytestmark = pytest.mark.peers
 

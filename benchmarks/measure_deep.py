@@ -1,0 +1,106 @@
+"""Measuring a deep network, whose step may take longer than all rounds of a small one's row."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from importlib.util import find_spec
+
+from benchmarks import images
+from benchmarks.agreement import worst
+from benchmarks.deep_agreement import differences
+from benchmarks.deep_sides import DeepAnswer, DeepJob
+from benchmarks.deep_works import DeepWork
+from benchmarks.measure import ROUNDS, Settings, megabytes, seconds
+from benchmarks.rounds import alternate
+from benchmarks.row import Row
+from benchmarks.worker import Worker, WorkerError
+
+#: seconds that a variant may take for its first answer, compilation included
+PATIENCE = 600.0
+
+#: measurements of every variant, of one step each; it counts with the smallest
+TRIALS = 2
+
+#: rounds to measure at least, however long they take
+LEAST = 3
+
+#: steps whose memory is measured; the second has the first one's gradients beside it
+STEPS = 2
+
+
+def measure_deep(work: DeepWork, settings: Settings) -> Row:
+    """Return the row of a deep network; what goes wrong is written into it."""
+    row = Row(work)
+    if find_spec("torch") is None:
+        row.skipped = "needs torch, not installed"
+        return row
+    try:
+        with ExitStack() as running:
+            ours = Worker("deep Pellucid", DeepJob(work, settings.engine, settings.threads, settings.folder))
+            running.enter_context(ours)
+            row.engine = ours.told
+            (_memory if work.task == "memory" else _steps)(row, ours, settings, running)
+    except WorkerError as error:
+        row.refused = str(error)
+    return row
+
+
+def _steps(row: Row, ours: Worker, settings: Settings, running: ExitStack) -> None:
+    """Time the peer's variants, of which only the fastest so far keeps its process and memory; then both in turn."""
+    expected, best = ours.answer(), None
+    for variant in row.work.variants(settings.compiled):
+        peer = _agreeing(row, variant, expected, settings)
+        if peer is None:
+            continue
+        running.enter_context(peer)
+        row.tried[variant] = min(peer.seconds(1) for _ in range(TRIALS))
+        if best is None or row.tried[variant] < row.tried[row.variant]:
+            best, peer, row.variant = peer, best, variant
+        if peer is not None:
+            peer.close()
+    if best is None:
+        row.refused = "PyTorch agrees in no variant"
+        return
+    most = images.count(settings.folder, row.work.image_shape) // row.work.batch
+    pace = ours.seconds(1) + row.tried[row.variant]
+    row.times = min(max(1, round(settings.seconds / ROUNDS / pace)), most)
+    mine, theirs = seconds(ours), seconds(best)
+    row.rounds = alternate(lambda: mine(row.times), lambda: theirs(row.times), settings.seconds, LEAST)
+
+
+def _memory(row: Row, ours: Worker, settings: Settings, running: ExitStack) -> None:
+    """Compare, then measure both sides in fresh processes while none of these is left."""
+    expected = ours.answer()
+    peers: dict[str, Worker] = {}
+    for variant in row.work.variants(settings.compiled):
+        peer = _agreeing(row, variant, expected, settings)
+        if peer is not None:
+            peers[variant] = peer
+            peer.close()
+    running.close()
+    if not peers:
+        row.refused = "PyTorch agrees in no variant"
+        return
+    row.times = STEPS
+    mine, meters = megabytes(ours), {variant: megabytes(peer) for variant, peer in peers.items()}
+    row.tried = {variant: meter(row.times) for variant, meter in meters.items()}
+    row.variant = min(row.tried, key=lambda variant: row.tried[variant])
+    row.rounds = alternate(lambda: mine(row.times), lambda: meters[row.variant](row.times), 0, LEAST)
+
+
+def _agreeing(row: Row, variant: str, expected: DeepAnswer, settings: Settings) -> Worker | None:
+    """Start the peer in a variant; return None, with a note, if it fails or computes something else."""
+    job = DeepJob(row.work, variant, settings.threads, settings.folder)
+    try:
+        with ExitStack() as started:
+            peer = started.enter_context(Worker("deep PyTorch", job))
+            found = worst(differences(expected, peer.answer(within=PATIENCE), bfloat16=job.work.bfloat16))
+            if found.allowed:
+                started.pop_all()
+                row.worst = found if row.worst is None else worst([row.worst, found])
+                return peer
+        reason = str(found)
+    except WorkerError as error:
+        reason = str(error)
+    row.notes.append(f"left out {variant}: {reason}")
+    return None

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from benchmarks import worker
+
+JOB: Any = None
+
+
+@pytest.mark.parametrize(("long", "runs"), [(1e9, [3, 60, 3, 60]), (1e-9, [3, 60, 60])])
+def test_only_short_steps_are_preceded_by_some_that_are_not_counted(
+    monkeypatch: pytest.MonkeyPatch, long: float, runs: list[int]
+) -> None:
+    found: list[int] = []
+    side = SimpleNamespace(run=found.append, reset=lambda: None)
+    monkeypatch.setitem(sys.modules, "benchmarks.fake", SimpleNamespace(build=lambda job: side))
+    monkeypatch.setitem(worker.SIDES, "fake", "fake")
+    monkeypatch.setattr(worker, "LONG", long)
+    server = worker._Server("fake", JOB)
+    assert server.seconds(60) > 0
+    server.seconds(60)
+    assert found == runs
