@@ -182,13 +182,13 @@ TILED = {"op": "conv", "input": 0, "output": 1, "weight": 0, "needs_dx": False, 
 #: 2 maps of 5×6 become 3 of 5×6
 MAPS = [(2, 5, 6, 1, 0, 80), (3, 5, 6, 1, 160, 280)]
 ARENA = 400
-#: a row of zeros for 32 tiles; X of 4 channels, V of 16 filters, each with room for one more of four tiles, and the sums
+#: a row of zeros for 32 tiles; X of 4 channels, V of 16 filters, each with room for one more of four tiles; the sums
 SCRATCH = 4 * 32 + 6 + 36 * (4 * 5 + 4 * 17 + 4)
 #: a vector of filters for every channel, and one more, at each point
 PACKED = 36 * (2 + 1) * 16
 PACKED_FOR_DX = 36 * (3 + 1) * 16
 
-#: the same maps through 5×5: 3·3 tiles of 2×2; two rows of zeros for 32 tiles, and 2 channels · 6 of 32 tiles and 16 sums
+#: the same maps through 5×5: 3·3 tiles of 2×2; two rows of zeros for 32 tiles, 2 channels · 6 of 32 tiles and 16 sums
 FIVE = {"rows": (5, 1, 1, 2), "columns": (5, 1, 1, 2), "tile": 2, "weights_tile": 2, "scratch": 380}
 ROOM_OF_FIVE = {"slots": [(2, 5, 6, 2, 0, 100), (3, 5, 6, 0, 200, 290)], "arena": 380 + 3 * 9 * 4 + 2 * 36,
                 "parameters": 150, "packed": 2 * 3 * 36, "scratch": 2 * (4 * 32 + 6) + 2 * 6 * (32 + 16)}  # fmt: skip
