@@ -17,13 +17,12 @@ inline std::ptrdiff_t point_weight(int channels, int filters, int point, int f, 
     return point * point_weights_step(channels, filters) + c0 * vectors * kLanes + f * together + (c - c0) * kPointTile;
 }
 
-// U of 16 filters for `count` channels one behind the other, from [c][tap]. Points and fours of filters lie `point` and
-// `four` apart: what goes to one place is collected first, or every line of the cache would be fetched four times.
-inline void pack_points(const lanes* taps, int count, bool turned, float* to, std::ptrdiff_t point,
-                        std::ptrdiff_t four) {
+// U of 16 filters for up to 64 channels, from [c][tap]: [4 fours of filters][c][4] at each of the points, which lie
+// `point` apart. That is a page; wherever less is written at a time, the processor waits for its page tables.
+inline void pack_points(const lanes* taps, int count, bool turned, float* to, std::ptrdiff_t point) {
     constexpr int kKernel = 3;
     const int step = turned ? -1 : 1;
-    lanes half[kLanes][kPoints * kKernel];
+    lanes half[kPointChannels][kPoints * kKernel];
     for (int c = 0; c < count; ++c) {
         const lanes* first = taps + c * kTaps + (turned ? kTaps - 1 : 0);
         for (int k = 0; k < kKernel; ++k) {
@@ -31,11 +30,11 @@ inline void pack_points(const lanes* taps, int count, bool turned, float* to, st
         }
     }
     for (int i = 0; i < kPoints; ++i) {
-        lanes u[kLanes][kPoints];
+        lanes u[kPointChannels][kPoints];
         for (int c = 0; c < count; ++c) transform_weights<kKernel>(half[c] + i * kKernel, 1, u[c], 1);
         for (int j = 0; j < kPoints; ++j) {
             for (int f = 0; f < kLanes; f += kPointTile) {
-                float* here = to + (i * kPoints + j) * point + f / kPointTile * four;
+                float* here = to + (i * kPoints + j) * point + f * count;
                 for (int c = 0; c < count; ++c) {
                     __builtin_memcpy(here + c * kPointTile, reinterpret_cast<const float*>(&u[c][j]) + f,
                                      kPointTile * sizeof(float));
@@ -45,31 +44,49 @@ inline void pack_points(const lanes* taps, int count, bool turned, float* to, st
     }
 }
 
-// 16 filters × 16 channels at a time. In memory a filter's taps of 16 channels are a run of 9 vectors.
+// The taps of up to 16 filters and 16 channels, [c][tap] with the filters as lanes. In memory a filter's taps of 16
+// channels are a run of 9 vectors.
+inline void load_taps(const Filters& w, const float* weight, int f0, int c0, lanes* taps) {
+    const int filters = at_most(kLanes, w.out - f0), channels = at_most(kLanes, w.in - c0);
+    lanes rows[kLanes * kTaps];
+    for (int i = 0; i < kLanes * kTaps; ++i) rows[i] = lanes{};
+    for (int f = 0; f < filters; ++f) {
+        __builtin_memcpy(rows + f * kTaps, weight + w.at(false, 0, f0 + f, c0, 0),
+                         static_cast<std::size_t>(channels * kTaps) * sizeof(float));
+    }
+    for (int i = 0; i < kTaps; ++i) turn(rows + i, kTaps, kLanes, taps + i * kLanes, 1);
+}
+
+inline void pack_forward_by_point(const Filters& w, const Step& step, const float* weight, float* to, Part part) {
+    const int runs = (w.in + kPointChannels - 1) / kPointChannels;
+    for (const int item : part.of(vectors_of(w.out) * runs)) {
+        const int f0 = item / runs * kLanes, c0 = item % runs * kPointChannels;
+        const int count = at_most(kPointChannels, w.in - c0);
+        lanes taps[kPointChannels * kTaps];
+        for (int c = 0; c < count; c += kLanes) load_taps(w, weight, f0, c0 + c, taps + c * kTaps);
+        pack_points(taps, count, step.flip, to + point_weight(w.in, w.out, 0, f0, c0), point_weights_step(w.in, w.out));
+    }
+}
+
+inline void pack_dx_by_point(const Filters& w, const Step& step, const float* weight, float* to, Part part) {
+    const int runs = (w.out + kPointChannels - 1) / kPointChannels;
+    for (const int item : part.of(vectors_of(w.in) * runs)) {
+        const int c0 = item / runs * kLanes, f0 = item % runs * kPointChannels;
+        const int count = at_most(kPointChannels, w.out - f0);
+        lanes taps[kPointChannels * kTaps];
+        for (int f = 0; f < count; f += kLanes) {
+            lanes by_filter[kLanes * kTaps];
+            load_taps(w, weight, f0 + f, c0, by_filter);
+            for (int tap = 0; tap < kTaps; ++tap) turn(by_filter + tap, kTaps, kLanes, taps + f * kTaps + tap, kTaps);
+        }
+        pack_points(taps, count, !step.flip, to + point_weight(w.out, w.in, 0, c0, f0),
+                    point_weights_step(w.out, w.in));
+    }
+}
+
 inline void pack_by_point(const Program& program, const Step& step, const float* params, float* packed, Part part) {
     const Filters w(program, step);
-    const int across = vectors_of(w.in);
-    float *forward = packed + step.packed, *back = forward + point_weights(w.in, w.out);
-    const std::ptrdiff_t forward_point = point_weights_step(w.in, w.out);
-    const std::ptrdiff_t back_point = point_weights_step(w.out, w.in);
-    const auto four = [](int channels, int c) {
-        return at_most(kPointChannels, channels - c / kPointChannels * kPointChannels) * kPointTile;
-    };
-    for (const int item : part.of(vectors_of(w.out) * across)) {
-        const int f0 = item / across * kLanes, filters = at_most(kLanes, w.out - f0);
-        const int c0 = item % across * kLanes, channels = at_most(kLanes, w.in - c0);
-        lanes rows[kLanes * kTaps], taps[kLanes * kTaps];  // [f][c, tap] with those as lanes; [c, tap] with f as lanes
-        for (int i = 0; i < kLanes * kTaps; ++i) rows[i] = lanes{};
-        for (int f = 0; f < filters; ++f) {
-            __builtin_memcpy(rows + f * kTaps, params + step.weight + w.at(false, 0, f0 + f, c0, 0),
-                             static_cast<std::size_t>(channels * kTaps) * sizeof(float));
-        }
-        for (int i = 0; i < kTaps; ++i) turn(rows + i, kTaps, kLanes, taps + i * kLanes, 1);
-        pack_points(taps, channels, step.flip, forward + point_weight(w.in, w.out, 0, f0, c0), forward_point,
-                    four(w.in, c0));
-        if (!step.needs_dx) continue;
-        for (int tap = 0; tap < kTaps; ++tap) turn(taps + tap, kTaps, kLanes, rows + tap, kTaps);
-        pack_points(rows, filters, !step.flip, back + point_weight(w.out, w.in, 0, c0, f0), back_point,
-                    four(w.out, f0));
-    }
+    float* to = packed + step.packed;
+    pack_forward_by_point(w, step, params + step.weight, to, part);
+    if (step.needs_dx) pack_dx_by_point(w, step, params + step.weight, to + point_weights(w.in, w.out), part);
 }

@@ -29,8 +29,15 @@ def test_timing_changes_nothing_that_is_computed() -> None:
     network = learned()
     x, y = samples(network, 16, seed=5)
     loss, before = network.loss_and_gradients(x, y)
-    passes = ((0, "forward"), (0, "dweight"), (1, "pack"), (1, "forward"), (1, "dx"), (1, "dweight"), (3, "dx"))
-    for step, pass_ in passes:
+    for step, pass_ in (
+        (0, "forward"),
+        (0, "dweight"),
+        (1, "pack"),
+        (1, "forward"),
+        (1, "dx"),
+        (1, "dweight"),
+        (3, "dx"),
+    ):
         assert 0 < call(network, step=step, pass_=pass_) < 10
     again, after = network.loss_and_gradients(x, y)
     assert again == loss

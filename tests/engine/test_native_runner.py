@@ -224,7 +224,7 @@ TILED = {"op": "conv", "input": 0, "output": 1, "weight": 0, "needs_dx": False, 
 #: 2 maps of 5×6 become 3 of 5×6
 MAPS = [(2, 5, 6, 1, 0, 80), (3, 5, 6, 1, 160, 280)]
 ARENA = 400
-#: a row of zeros for 32 tiles; X of 4 channels, V of 16 filters, each with room for one more of four tiles, and sums
+#: a row of zeros for 32 tiles; X of 4 channels, V of 16 filters, each with room for one more of four tiles; the sums
 SCRATCH = 4 * 32 + 6 + 36 * (4 * 5 + 4 * 17 + 4)
 #: a vector of filters for every channel, and one more, at each point
 PACKED = 36 * (2 + 1) * 16

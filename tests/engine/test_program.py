@@ -194,9 +194,9 @@ def test_packed_weights_have_room(name: str) -> None:
         both = 0 if as_they_are else count * (1 + step.needs_dx)
         if step.tile:
             channels, filters = program.slots[step.input].channels, program.slots[step.output].channels
-            # 36 points; by points, what forward and dx put into the lanes comes in whole vectors.
+            # 36 points; by points, what forward and dx put into the lanes comes in whole vectors, and one more at each.
             ways = [(channels, filters), (filters, channels)][: 1 + step.needs_dx]
-            both = sum(36 * a * (-(-b // 16) * 16 if step.tile == 4 else b) for a, b in ways)
+            both = sum(36 * (16 * (a * -(-b // 16) + 1) if step.tile == 4 else a * b) for a, b in ways)
         assert end - start == both
 
 

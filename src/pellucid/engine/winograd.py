@@ -14,8 +14,8 @@ _TILES_AT_ONCE = 32
 _WEIGHTS_CHANNELS = 2
 _ZEROS = 4 * _TILES_AT_ONCE + POINTS
 _LANES = 16
-#: F(4×4, 3×3): side of a tile, tiles taken together, filters of a register tile, filters and sums of the weight
-#: gradient in a block
+#: F(4×4, 3×3): side of a tile, tiles that are taken together, filters of a register tile, filters of a block, and
+#: channels or filters of a block of the weight gradient
 SIDE_BY_POINT = 4
 _GROUP = 4
 _TILE = 4
@@ -40,7 +40,7 @@ def pays_for_maps(channels: int) -> bool:
 
 
 def pays_for_weights(kernel: int, channels: int, filters: int) -> bool:
-    """Tell whether the weight gradient gains: by points, 16 filters make a vector, and share a transform."""
+    """Tell whether the weight gradient gains: by points, filters come in vectors, and share the transforms."""
     return kernel == 5 or (channels >= 8 and filters >= _LANES)
 
 
