@@ -67,9 +67,9 @@ def test_a_run_leaves_its_history_model_and_result(tmp_path: Path, monkeypatch: 
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
     assert float(rows[-1]["val_accuracy"]) == tested["accuracy"]
     # Four batches an epoch; the rate falls from its highest, at three tenths, along half a cosine wave.
-    last = 0.4 / 25e4
+    last = 0.2 / 25e4
     assert float(rows[-1]["learning_rate"]) == pytest.approx(
-        last + (0.4 - last) / 2 * (1 + math.cos(math.pi * (2.75 - 0.9) / 2.1))
+        last + (0.2 - last) / 2 * (1 + math.cos(math.pi * (2.75 - 0.9) / 2.1))
     )
 
 
