@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,7 +20,13 @@ from benchmarks.worker import WorkerError
 class FakeWorker:
     """A worker whose steps take as long as its variant says."""
 
-    speeds: ClassVar[dict[str, float]] = {"auto": 2.0, "NCHW, eager": 8.0, "channels_last, eager": 6.0}
+    speeds: ClassVar[dict[str, float]] = {
+        "auto": 2.0,
+        "NCHW, eager": 8.0,
+        "channels_last, eager": 6.0,
+        "NCHW, compiled": 9.0,
+        "channels_last, compiled": 7.0,
+    }
     wrong: ClassVar[dict[str, float]] = {}
     open: ClassVar[list[str]] = []
     most: ClassVar[int] = 0
@@ -67,15 +74,14 @@ def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
     return Settings("auto", 2, 0.0, 5, compiled=False, epoch=True, folder=tmp_path)
 
 
-@pytest.mark.parametrize("channels_last", [6.0, 10.0])
+@pytest.mark.parametrize("best", ["NCHW, eager", "channels_last, eager", "NCHW, compiled", "channels_last, compiled"])
 def test_the_best_variant_is_measured_in_three_rounds_at_least(
-    monkeypatch: pytest.MonkeyPatch, settings: Settings, channels_last: float
+    monkeypatch: pytest.MonkeyPatch, settings: Settings, best: str
 ) -> None:
-    monkeypatch.setitem(FakeWorker.speeds, "channels_last, eager", channels_last)
-    row = measure_deep.measure_deep(DeepWork("train", "vgg16", 16), settings)
-    assert row.tried == {"NCHW, eager": 8.0, "channels_last, eager": channels_last}
-    assert row.rounds == [Round(2.0, min(8.0, channels_last))] * 3
-    assert row.times == 1
+    monkeypatch.setitem(FakeWorker.speeds, best, 5.0)
+    row = measure_deep.measure_deep(DeepWork("train", "vgg16", 16), replace(settings, compiled=True))
+    assert row.tried == {variant: speed for variant, speed in FakeWorker.speeds.items() if variant != "auto"}
+    assert (row.variant, row.times, row.rounds) == (best, 1, [Round(2.0, 5.0)] * 3)
     assert FakeWorker.most == 3  # Pellucid, the best so far, and the one that is tried
     assert FakeWorker.open == []
 
