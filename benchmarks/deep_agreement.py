@@ -17,8 +17,9 @@ from benchmarks.deep_sides import DeepAnswer
 #: largest relative difference of losses
 LOSS = 1e-4
 
-#: largest norm of the difference of all gradients, in parts of their norm
-GRADIENTS = 0.05
+#: largest norm of the difference of all gradients, in parts of their norm. PyTorch's own two layouts are 0.046 apart in
+#: ResNet-50
+GRADIENTS = 0.1
 
 #: the same where PyTorch computes in bfloat16, which keeps 8 bits of a number: ResNet-20 shows 0.0002 and 0.05
 BFLOAT16_LOSS, BFLOAT16_GRADIENTS = 0.01, 0.2

@@ -36,14 +36,14 @@ def test_files_of_other_lengths_are_not_compared(tmp_path: Path) -> None:
 
 def test_a_few_wrong_entries_are_allowed_and_a_wrong_layer_is_not(tmp_path: Path) -> None:
     theirs = DeepAnswer(2.0, written(tmp_path / "b", 40, 30))
-    near, far = written(tmp_path / "near", 40, 32), written(tmp_path / "far", 40, 27)
+    near, far = written(tmp_path / "near", 40, 32), written(tmp_path / "far", 40, 24)
     loss, gradients = differences(DeepAnswer(2.0001, near), theirs, bfloat16=False)
     assert loss.error == pytest.approx(5e-5)
     assert gradients.error == pytest.approx(2 / 50)
     assert loss.allowed
     assert gradients.allowed
     found = worst(differences(DeepAnswer(2.0, far), theirs, bfloat16=False))
-    assert str(found) == "the gradient of all parameters differs by 6.0e-02, not ≤ 5e-02"
+    assert str(found) == "the gradient of all parameters differs by 1.2e-01, not ≤ 1e-01"
     assert not worst(differences(DeepAnswer(2.001, near), theirs, bfloat16=False)).allowed
 
 
