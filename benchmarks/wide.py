@@ -9,6 +9,7 @@ forward and dx together, and half of that is counted for each. Results must agre
 
 from __future__ import annotations
 
+import sys
 from argparse import ArgumentParser
 from collections.abc import Callable
 from time import perf_counter, sleep
@@ -22,6 +23,7 @@ from benchmarks.kernels import BLOCK, PASSES, Kernel, Pass
 from benchmarks.rounds import alternate, ratio
 from benchmarks.worker import SETTLE
 from pellucid import Network
+from pellucid.engine import program as lowering
 from pellucid.layers import Conv2d, Flatten
 
 if TYPE_CHECKING:
@@ -45,6 +47,8 @@ class Ours:
 
     def __init__(self, kernel: Kernel, threads: int) -> None:
         layers = [Conv2d(kernel.channels, 1, bias=False), Conv2d(kernel.channels, 3, padding="same", bias=False)]
+        # Every thread is to have a block and gradients of its own, also where the weights are many.
+        lowering.WIDE = sys.maxsize
         self.network = Network([*layers, Flatten()], kernel.image_shape, loss="squared_error", engine="native")
         self.network.n_jobs = self.threads = threads
         rng = np.random.default_rng(0)
