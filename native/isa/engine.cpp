@@ -119,7 +119,8 @@ void convolve(const Here& h, const Step& step) {
 
 void forward(const Here& h, const Step& step) {
     const Slot& out = h.program.slots[step.output];
-    clear_border(out, h.arena + out.value, h.part);
+    // What PadChannels appends is cleared whole, and the rest is its input.
+    if (step.op != Op::kPadChannels) clear_border(out, h.arena + out.value, h.part);
     switch (step.op) {
         case Op::kConv:
             return convolve(h, step);
@@ -213,10 +214,10 @@ void clear_delta_border(const Here& h, const Step& step) {
 void backward(const Here& h, const Step& step, float* gradients) {
     if (step.weight < 0 && !step.needs_dx && step.addend_back == Addend::kNone) return;
     clear_delta_border(h, step);
-    if (step.activation != Activation::kNone) {
-        activate_slot(h.program, step, h.arena, true, h.part);
-        wait_for_others(h.part);
-    }
+    const bool activated = step.activation != Activation::kNone;
+    if (activated) activate_slot(h.program, step, h.arena, true, h.part);
+    // Pools clear whole maps, borders and all, which may be another thread's share of these.
+    if (activated || h.program.slots[step.input].reused) wait_for_others(h.part);
     switch (step.op) {
         case Op::kConv:
             return backward_convolution(h, step, gradients);
