@@ -85,6 +85,13 @@ void check_convolution(const Step& step, const Slot& in, const Slot& out, const 
     if (is_pointwise(step, in, out)) both = 0;
     if (step.tile) both = winograd_packed(step.tile, in.channels, out.channels, step.needs_dx);
     require(fits(step.packed, both, sizes.packed), "packed weights have no room");
+    if (!sizes.wide) return;
+    if (step.tile == kSide) {
+        const std::ptrdiff_t in_turn = point_weights_in_turn(in.channels, out.channels, step.needs_dx);
+        require(fits(sizes.by_points, in_turn, sizes.in_turn), "packed weights have no room in turn");
+    } else {
+        require(fits(step.packed, both, sizes.by_points), "packed weights lie among those by points");
+    }
 }
 
 void check_norm(const Step& step, const Slot& in, const Program& sizes) {
@@ -158,7 +165,8 @@ void check_program(const Runner::Layout& layout, const std::vector<Runner::Plan>
                    bool learns) {
     const int count = static_cast<int>(layout.slots.size());
     const auto known = [count](int slot) { return slot >= 0 && slot < count; };
-    for (const std::ptrdiff_t total : {sizes.parameters, sizes.packed, sizes.scratch, sizes.norms, sizes.state}) {
+    for (const std::ptrdiff_t total :
+         {sizes.parameters, sizes.packed, sizes.scratch, sizes.norms, sizes.state, sizes.by_points, sizes.in_turn}) {
         require(total >= 0 && total <= kMostInAll, "a network's size is out of range");
     }
     const int loss = static_cast<int>(sizes.loss);

@@ -41,10 +41,12 @@ double Runner::time_step(int step, Pass pass, const float* params, int repetitio
     if (pass == Pass::kDx && !training_.program.steps[step].needs_dx) {
         throw std::invalid_argument("the step has no dx");
     }
-    if (arenas_.pointers.size() < needed ||
-        gradients_.size() < needed * static_cast<std::size_t>(training_.program.parameters)) {
+    if (arenas_.pointers.size() < needed) {
         throw std::invalid_argument("run a batch with gradients first, of at least one block of 16 samples a thread");
     }
+    const std::size_t gradients = needed * static_cast<std::size_t>(training_.program.parameters);
+    if (gradients_.size() < gradients) gradients_.resize(gradients);
+    packed_.resize(static_cast<std::size_t>(training_.program.packed));
     int came = 0;
     const double seconds = seconds_of([&] {
         came = engine_->repeat(training_.program, space(), training_.program.steps[step], pass, params, repetitions,

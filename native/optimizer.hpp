@@ -39,6 +39,7 @@ struct Update {
     int weight_count;
     // Results. Nothing has been changed unless loss and gradient are finite.
     bool gradient_finite, params_finite;
+    bool previous_kept;  // the gradients' array has the parameters before the last update: this one, or one before
 };
 
 // Sums over one chunk of the parameters: chunks are the same for any number of threads, and so are the sums.

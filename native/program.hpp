@@ -97,13 +97,15 @@ struct Program {
     int step_count;
     int input, output;  // slots
     Loss loss;
-    std::ptrdiff_t arena;       // lanes that one block takes
-    std::ptrdiff_t parameters;  // floats
-    std::ptrdiff_t packed;      // floats of all packed weights
-    std::ptrdiff_t scratch;     // lanes that one thread needs besides
-    std::ptrdiff_t norms = 0;   // statistics of all batch norms: training goes from one to the next with all blocks
-    std::ptrdiff_t state = 0;   // floats that the layers remember between batches
-    bool wide = false;          // many parameters: one set of gradients, and every block is shared by all threads
+    std::ptrdiff_t arena;          // lanes that one block takes
+    std::ptrdiff_t parameters;     // floats
+    std::ptrdiff_t packed;         // floats of all packed weights, those of convolutions by points last
+    std::ptrdiff_t scratch;        // lanes that one thread needs besides
+    std::ptrdiff_t norms = 0;      // statistics of all batch norms: training goes from one to the next with all blocks
+    std::ptrdiff_t state = 0;      // floats that the layers remember between batches
+    bool wide = false;             // many parameters: one set of gradients, and every block is shared by all threads
+    std::ptrdiff_t by_points = 0;  // where the packed weights of convolutions by points begin
+    std::ptrdiff_t in_turn = 0;    // floats of them all where these take the same place in turn
 };
 
 // What happens to the images on the way in; pellucid/augmentation.py has the equations.
@@ -125,7 +127,7 @@ struct Batch {
     const float* target;  // (N, K); null for prediction
     const float* weight;  // (count): w_t / Σ w
     const float* params;
-    float* gradients;  // as params; null for prediction
+    float* gradients;  // as params; null for prediction; an update leaves the old parameters here
     float* outputs;    // (count, K): the last layer's output, before the loss's activation
     double loss;       // Σ weight·ℓ, with penalties if there is an update
     int threads;
@@ -136,6 +138,21 @@ struct Batch {
     bool activated = false;    // outputs after the loss's activation: predictions
     Augmentation augmentation = {};
 };
+
+// Whether all samples take one step before any takes the next: then the loss is known before the way back begins.
+static inline bool goes_step_by_step(const Program& program, const Batch& batch) {
+    return batch.count <= kLanes || (program.norms > 0 && batch.training);
+}
+
+// Whether the convolutions by points pack their weights when they are about to need them, all in the same place.
+static inline bool packs_in_turn(const Program& program, const Batch& batch) {
+    return program.wide && goes_step_by_step(program, batch);
+}
+
+// Whether the gradients are written where they are wanted; else every block, or all together, has a set of its own.
+static inline bool has_gradients_in_place(const Program& program, const Batch& batch) {
+    return (program.wide || batch.count <= kLanes) && goes_step_by_step(program, batch);
+}
 
 // What a convolution computes in one go; its weights are packed once a batch, for forward and dx together.
 enum class Pass : int { kForward, kDx, kDweight, kPack };
@@ -155,7 +172,7 @@ struct Workspace {
     void* const* arenas;   // lanes, one arena a thread; in training with batch norm, one a block
     void* const* scratch;  // lanes, one a thread; the first of them stay zero
     float* packed;
-    float* gradients;  // one set a block, or one for all
+    float* gradients;  // one set a block, or one for all; none where they are written in place
     double* losses;    // one a block
     ChunkSums* chunks;
     Moments* moments;  // one set of all statistics a block

@@ -63,11 +63,13 @@ void Runner::make_room(const Program& program, const Batch& batch) {
     const bool keeps_blocks = program.norms > 0 && batch.training;
     arenas_.grow(keeps_blocks ? blocks : program.wide ? 1 : std::min(blocks, threads), program.arena);
     scratch_.grow(threads, program.scratch);
-    packed_.resize(static_cast<std::size_t>(program.packed));
+    packed_.resize(static_cast<std::size_t>(packs_in_turn(program, batch) ? program.in_turn : program.packed));
     losses_.assign(blocks, 0.0);
     norms_.resize(static_cast<std::size_t>(program.norms));
     if (keeps_blocks) moments_.resize(blocks * norms_.size());
-    if (batch.gradients) gradients_.resize((program.wide ? 1 : blocks) * static_cast<std::size_t>(program.parameters));
+    if (batch.gradients && !has_gradients_in_place(program, batch)) {
+        gradients_.resize((program.wide ? 1 : blocks) * static_cast<std::size_t>(program.parameters));
+    }
     if (batch.update) chunks_.resize(static_cast<std::size_t>((program.parameters + kChunk - 1) / kChunk));
 }
 

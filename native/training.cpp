@@ -50,7 +50,7 @@ Training::Outcome Training::step(Runner& runner, const std::int64_t* rows, std::
     batch.threads = threads;
     batch.update = &update;
     runner.run(batch);
-    return {batch.loss, update.gradient_finite, update.params_finite};
+    return {batch.loss, update.gradient_finite, update.params_finite, update.previous_kept};
 }
 
 std::vector<float> Training::weigh(const std::int64_t* rows, std::size_t count) const {

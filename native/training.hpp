@@ -18,7 +18,7 @@ class Training {
     };
     struct Outcome {
         double loss;
-        bool gradient_finite, params_finite;
+        bool gradient_finite, params_finite, previous_kept;
     };
 
     // `batch` has what all batches share; `weight` is w_t of every sample, divided by the batch's sum if `mean`.

@@ -50,6 +50,12 @@ static constexpr std::ptrdiff_t point_weights(std::ptrdiff_t channels, std::ptrd
     return kPoints * kPoints * point_weights_step(channels, filters);
 }
 
+// Floats of a convolution's packed weights by points where forward and dx take the same place in turn.
+static inline std::ptrdiff_t point_weights_in_turn(std::ptrdiff_t channels, std::ptrdiff_t filters, bool dx) {
+    const std::ptrdiff_t forward = point_weights(channels, filters), back = point_weights(filters, channels);
+    return dx && back > forward ? back : forward;
+}
+
 // Floats of a step's packed weights, forward and perhaps for dx.
 static inline std::ptrdiff_t winograd_packed(int side, std::ptrdiff_t channels, std::ptrdiff_t filters, bool dx) {
     if (side == kSide) return point_weights(channels, filters) + (dx ? point_weights(filters, channels) : 0);

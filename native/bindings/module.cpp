@@ -103,7 +103,8 @@ Runner::Layout layout(const nb::tuple& given) {
 
 void make(Runner* self, const nb::list& steps, const nb::tuple& training, const nb::tuple& prediction, int input,
           int output, int loss, std::ptrdiff_t parameters, std::ptrdiff_t packed, std::ptrdiff_t scratch,
-          const std::string& isa, std::ptrdiff_t norms, std::ptrdiff_t state, bool wide) {
+          const std::string& isa, std::ptrdiff_t norms, std::ptrdiff_t state, bool wide, std::ptrdiff_t by_points,
+          std::ptrdiff_t in_turn) {
     const pellucid::Engine& engine = engine_of(isa);
     std::vector<Runner::Plan> plans;
     for (const nb::handle step : steps) plans.push_back(plan(nb::cast<nb::dict>(step)));
@@ -117,6 +118,8 @@ void make(Runner* self, const nb::list& steps, const nb::tuple& training, const 
     sizes.norms = norms;
     sizes.state = state;
     sizes.wide = wide;
+    sizes.by_points = by_points;
+    sizes.in_turn = in_turn;
     Runner::Layout to_train = layout(training), to_predict = layout(prediction);
     require(to_train.slots.size() == to_predict.slots.size(), "the layouts have different slots");
     pellucid::check_program(to_train, plans, sizes, true);
@@ -232,7 +235,8 @@ NB_MODULE(_native, module) {
         "it may use; all 1 without it.");
     nb::class_<Runner>(module, "Runner", "A network's program with the memory it runs in.")
         .def("__init__", &make, "steps"_a, "training"_a, "prediction"_a, "input"_a, "output"_a, "loss"_a,
-             "parameters"_a, "packed"_a, "scratch"_a, "isa"_a, "norms"_a = 0, "state"_a = 0, "wide"_a = false)
+             "parameters"_a, "packed"_a, "scratch"_a, "isa"_a, "norms"_a = 0, "state"_a = 0, "wide"_a = false,
+             "by_points"_a = 0, "in_turn"_a = 0)
         // noconvert: an array of another type is refused; results written to a converted copy would be lost.
         .def("run", &run, "images"_a.noconvert(), "rows"_a.noconvert(), "params"_a.noconvert(), "outputs"_a.noconvert(),
              "threads"_a, "mean"_a.noconvert() = nb::none(), "target"_a.noconvert() = nb::none(),

@@ -4,6 +4,7 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/vector.h>
 
+#include <cmath>
 #include <optional>
 #include <stdexcept>
 #include <utility>
@@ -41,6 +42,7 @@ struct Held {
     Output outputs;
     std::optional<Flat> state;
     Training training;
+    std::int64_t updates = 0;
 };
 
 Update update(const nb::dict& d, const Flat& params, const std::vector<Flat>& slots) {
@@ -119,14 +121,15 @@ void make(Held* self, const Images& images, const std::optional<Floats>& mean, c
                              weights(regularized, params.size()))};
 }
 
-nb::tuple step(const Held& self, pellucid::Runner& runner, const Rows& rows, std::size_t place, double rate,
-               double step, int threads, std::uint64_t network_step) {
+nb::tuple step(Held& self, pellucid::Runner& runner, const Rows& rows, std::size_t place, double rate, double step,
+               int threads, std::uint64_t network_step) {
     Training::Outcome outcome{};
     {
         const nb::gil_scoped_release released;
         outcome = self.training.step(runner, rows.data(), rows.shape(0), place, rate, step, threads, network_step);
     }
-    return nb::make_tuple(outcome.loss, outcome.gradient_finite, outcome.params_finite);
+    self.updates += outcome.gradient_finite && std::isfinite(outcome.loss);
+    return nb::make_tuple(outcome.loss, outcome.gradient_finite, outcome.params_finite, outcome.previous_kept);
 }
 
 }  // namespace
@@ -138,8 +141,11 @@ void bind_training(nb::module_& module) {
              "weight"_a.noconvert(), "weighted_mean"_a, "params"_a.noconvert(), "gradients"_a.noconvert(),
              "slots"_a.noconvert(), "outputs"_a.noconvert(), "regularized"_a, "update"_a, "seed"_a = 0,
              "state"_a.noconvert() = nb::none(), "padding"_a = 0, "flip"_a = false, "cutout"_a = 0)
+        .def_ro("updates", &Held::updates, "How many steps have changed the parameters.")
         .def("step", &step, "runner"_a, "rows"_a.noconvert(), "place"_a, "rate"_a, "step"_a, "threads"_a,
              "network_step"_a = 0,
-             "One step; returns the loss with its penalties, and whether gradient and new parameters are finite. "
-             "Unless loss and gradient are, nothing is changed.");
+             "One step; returns the loss with its penalties, whether gradient and new parameters are finite, and "
+             "whether "
+             "the gradients' array has the parameters before the last update. Unless loss and gradient are finite, no "
+             "parameter is changed.");
 }

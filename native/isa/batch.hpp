@@ -8,11 +8,15 @@ struct Crew {
     Batch& batch;
     int blocks;
     Part team;
+    Turn* turn;  // null where weights are packed at the start
 
     // Training with batch norm needs all blocks at once.
     bool keeps_blocks() const { return program.norms > 0 && batch.training; }
     int gradient_sets() const { return program.wide ? 1 : blocks; }
-    float* gradients(int block) const { return space.gradients + (program.wide ? 0 : block * program.parameters); }
+    float* gradients(int block) const {
+        if (has_gradients_in_place(program, batch)) return batch.gradients;
+        return space.gradients + (program.wide ? 0 : block * program.parameters);
+    }
     Moments* moments(int block) const { return space.moments + block * program.norms; }
 };
 
@@ -21,7 +25,7 @@ template <typename Body>
 void each_block(const Crew& crew, Body body) {
     const int threads = crew.team.count, alone = crew.program.wide ? 0 : crew.blocks / threads * threads;
     const auto visit = [&](int number, int arena, Part part) {
-        body(Here{crew.program, crew.batch, crew.space.packed, number * kLanes,
+        body(Here{crew.program, crew.batch, crew.space.packed, crew.turn, number * kLanes,
                   static_cast<lanes*>(crew.space.arenas[crew.keeps_blocks() ? number : arena]),
                   static_cast<lanes*>(crew.space.scratch[crew.team.index]), crew.space.norms, part});
     };
@@ -63,6 +67,16 @@ void finish_forward(const Crew& crew, const Here& h) {
     if (h.batch.target) crew.space.losses[h.block()] = loss_and_delta(h.program, h.batch, h.first, h.arena);
 }
 
+bool is_finite_loss(const Crew& crew) {
+    double loss = 0.0;
+    for (int block = 0; block < crew.blocks; ++block) loss += crew.space.losses[block];
+    return loss - loss == 0.0;
+}
+
+// Where there is to be an update, a loss that is not finite leaves the gradients' array as it is: it has the parameters
+// to go back to.
+bool goes_back(const Crew& crew) { return crew.batch.gradients && (!crew.batch.update || is_finite_loss(crew)); }
+
 // Take one block after the other through the whole network and back, while its values stay in a thread's cache.
 void depth_first(const Crew& crew) {
     const int steps = crew.program.step_count;
@@ -70,7 +84,10 @@ void depth_first(const Crew& crew) {
         read_samples(h);
         steps_forward(h, 0, steps);
         finish_forward(crew, h);
-        if (crew.batch.gradients) steps_backward(h, 0, steps, crew.gradients(h.block()));
+        if (!crew.batch.gradients) return;
+        wait_for_others(h.part);
+        if (goes_step_by_step(crew.program, crew.batch) && !goes_back(crew)) return;
+        steps_backward(h, 0, steps, crew.gradients(h.block()));
     });
 }
 
@@ -124,8 +141,8 @@ void backward_between_norms(const Crew& crew) {
         });
         wait_for_others(crew.team);
         if (from < 0) return;
-        combine_delta(program, program.steps[from], crew.batch, crew.space.moments, crew.space.norms,
-                      crew.space.gradients, crew.gradient_sets(), crew.team);
+        combine_delta(program, program.steps[from], crew.batch, crew.space.moments, crew.space.norms, crew.gradients(0),
+                      crew.gradient_sets(), crew.team);
         wait_for_others(crew.team);
     }
 }
@@ -150,12 +167,14 @@ void sum_up(const Program& program, const Workspace& space, Batch& batch, int bl
     }
     batch.loss = space.losses[0];
     if (!batch.update) return;
-    batch.update->gradient_finite = batch.update->params_finite = true;
+    batch.update->gradient_finite = batch.update->params_finite = batch.update->previous_kept = true;
+    if (batch.loss - batch.loss != 0.0) return;
     for (std::ptrdiff_t i = 0; i < chunks_of(program.parameters); ++i) {
         batch.loss += space.chunks[i].penalty;
         batch.update->gradient_finite &= space.chunks[i].gradient_finite;
         batch.update->params_finite &= space.chunks[i].params_finite;
     }
+    batch.update->previous_kept = batch.update->gradient_finite && batch.loss - batch.loss == 0.0;
 }
 
 // Every batch norm has seen one batch more.
@@ -171,7 +190,7 @@ void run(const Crew& crew) {
     const Batch& batch = crew.batch;
     for (int i = 0; i < program.step_count; ++i) {
         const Step& step = program.steps[i];
-        pack(program, step, batch.params, crew.space.packed, crew.team);
+        if (!crew.turn || step.tile != kSide) pack(program, step, batch.params, crew.space.packed, crew.team);
         if (step.op == Op::kBatchNorm && !batch.training) {
             recall_norms(program, step, batch, crew.space.norms, crew.team);
         }
@@ -179,12 +198,12 @@ void run(const Crew& crew) {
     wait_for_others(crew.team);
     if (crew.keeps_blocks()) {
         forward_between_norms(crew);
-        if (batch.gradients) backward_between_norms(crew);
+        if (goes_back(crew)) backward_between_norms(crew);
     } else {
         depth_first(crew);
     }
-    if (!batch.gradients) return;
     wait_for_others(crew.team);
+    if (!goes_back(crew)) return;
     finish_gradients(program, crew.space, batch, crew.gradient_sets(), crew.team);
     if (batch.update) update(crew);
 }
@@ -200,7 +219,8 @@ void run(const Program& program, const Workspace& space, Batch& batch) {
         const Part team{0, 1};
 #endif
         [[maybe_unused]] const FlushDenormals flush;
-        run(Crew{program, space, batch, blocks, team});
+        Turn turn;
+        run(Crew{program, space, batch, blocks, team, packs_in_turn(program, batch) ? &turn : nullptr});
     }
     if (program.norms > 0 && batch.training) count_batch(program, batch);
     sum_up(program, space, batch, blocks);

@@ -75,13 +75,21 @@ void copy_slot(const Program& program, const Step& step, lanes* arena, bool back
     }
 }
 
+// Whose weights lie in the place that convolutions by points take in turn. Every thread keeps account for itself; all
+// come to the same.
+struct Turn {
+    const Step* step = nullptr;
+    bool dx = false;
+};
+
 // What a thread works on: a block of 16 samples in an arena, alone or sharing its steps with the others, and what is
 // its own in any case.
 struct Here {
     const Program& program;
     const Batch& batch;
-    const float* packed;
-    int first;  // sample of the block
+    float* packed;
+    Turn* turn;  // null where every convolution has a place for its packed weights
+    int first;   // sample of the block
     lanes* arena;
     lanes* scratch;
     const Norm* norms;
@@ -104,12 +112,32 @@ void pack(const Program& program, const Step& step, const float* params, float* 
     pack_weights(program, step, params, packed, part);
 }
 
+// The packed weights of a convolution by points, in turn packed now unless they lie there from the block before.
+const float* weights_by_point(const Here& h, const Step& step, bool dx) {
+    if (!h.turn) {
+        const Slot &in = h.program.slots[step.input], &out = h.program.slots[step.output];
+        return h.packed + step.packed + (dx ? point_weights(in.channels, out.channels) : 0);
+    }
+    float* place = h.packed + h.program.by_points;
+    if (h.turn->step != &step || h.turn->dx != dx) {
+        *h.turn = {&step, dx};
+        if (dx) {
+            pack_dx_by_point(h.program, step, h.batch.params, place, h.part);
+        } else {
+            pack_forward_by_point(h.program, step, h.batch.params, place, h.part);
+        }
+        wait_for_others(h.part);
+    }
+    return place;
+}
+
 void convolve(const Here& h, const Step& step) {
     const auto act = [&](lanes* y, int count) { activate(step.activation, step.alpha, y, count); };
     if (step.tile == 2) {
         winograd_forward<2>(h.program, step, h.arena, h.scratch, h.packed, h.batch.params, h.part, act);
     } else if (step.tile == 4) {
-        forward_by_point(h.program, step, h.arena, h.scratch, h.packed, h.batch.params, h.part, act);
+        const float* weights = weights_by_point(h, step, false);
+        forward_by_point(h.program, step, h.arena, h.scratch, weights, h.batch.params, h.part, act);
     } else if (is_pointwise(h.program, step)) {
         pointwise_forward(h.program, step, h.arena, h.batch.params, h.part, act);
     } else {
@@ -190,7 +218,9 @@ void weight_gradient(const Here& h, const Step& step, float* gradients) {
 
 void input_gradient(const Here& h, const Step& step) {
     if (step.tile == 2) return winograd_dx<2>(h.program, step, h.arena, h.scratch, h.packed, h.part);
-    if (step.tile == 4) return dx_by_point(h.program, step, h.arena, h.scratch, h.packed, h.part);
+    if (step.tile == 4) {
+        return dx_by_point(h.program, step, h.arena, h.scratch, weights_by_point(h, step, true), h.part);
+    }
     if (is_pointwise(h.program, step)) return pointwise_dx(h.program, step, h.arena, h.batch.params, h.part);
     conv_dx(h.program, step, h.arena, h.packed, h.part);
 }

@@ -60,6 +60,7 @@ int repeat(const Program& program, const Workspace& space, const Step& step, Pas
         const Here whole{program,
                          batch,
                          space.packed,
+                         nullptr,
                          0,
                          static_cast<lanes*>(space.arenas[here]),
                          static_cast<lanes*>(space.scratch[here]),

@@ -135,7 +135,9 @@ inline void finish_gradients(const Program& program, const Workspace& space, con
                              Part part) {
     for (const int index : part.of(static_cast<int>(chunks_of(program.parameters)))) {
         const Chunk chunk = chunk_at(index, program.parameters);
-        add_blocks(program, space.gradients, blocks, batch.gradients, chunk);
+        if (!has_gradients_in_place(program, batch)) {
+            add_blocks(program, space.gradients, blocks, batch.gradients, chunk);
+        }
         if (!batch.update) continue;
         ChunkSums& sums = space.chunks[index];
         sums.penalty = penalize(*batch.update, batch.gradients, chunk);
@@ -163,23 +165,26 @@ inline float norm_scale(const Program& program, const Workspace& space, const Up
     return static_cast<float>(scale < 1.0 ? scale : 1.0);
 }
 
-// rule(θ, g, slots…) for every number of a chunk; returns whether the new θ are finite.
+// rule(θ, g, slots…) for every number of a chunk; returns whether the new θ are finite. The old ones take the
+// gradients' place.
 template <int kSlots, typename Change>
-bool change_each(const Update& update, const float* gradients, float scale, Chunk chunk, Change rule) {
+bool change_each(const Update& update, float* gradients, float scale, Chunk chunk, Change rule) {
     const float limit = static_cast<float>(update.clip_value);
     lanes zeros{};
     each_lanes(chunk.from, chunk.to, [&](std::ptrdiff_t i, auto count) {
-        lanes x = load(update.params + i, count), slots[kMostSlots]{};
+        const lanes old = load(update.params + i, count);
+        lanes x = old, slots[kMostSlots]{};
         for (int s = 0; s < kSlots; ++s) slots[s] = load(update.slots[s] + i, count);
         rule(x, scale * clip(load(gradients + i, count), limit), slots[0], slots[1]);
         store(update.params + i, x, count);
+        store(gradients + i, old, count);
         for (int s = 0; s < kSlots; ++s) store(update.slots[s] + i, slots[s], count);
         zeros += 0.0f * load(update.params + i, count);  // once more, since a padded lane may have become 0/0
     });
     return all_finite(zeros);
 }
 
-inline bool change(const Update& update, const float* gradients, float scale, Chunk chunk) {
+inline bool change(const Update& update, float* gradients, float scale, Chunk chunk) {
     const float rate = static_cast<float>(update.rate), eps = static_cast<float>(update.eps),
                 decay = static_cast<float>(update.decay), keep = static_cast<float>(update.first),
                 take = static_cast<float>(1.0 - update.first), keep2 = static_cast<float>(update.second),

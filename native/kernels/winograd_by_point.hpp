@@ -218,19 +218,19 @@ void correlate_by_point(const Correlation& maps, const float* weights, lanes* sc
 }
 
 template <typename Activate>
-void forward_by_point(const Program& program, const Step& step, lanes* arena, lanes* scratch, const float* packed,
+void forward_by_point(const Program& program, const Step& step, lanes* arena, lanes* scratch, const float* weights,
                       const float* params, Part part, Activate activate) {
     const Slot &in = program.slots[step.input], &out = program.slots[step.output];
     const Correlation maps{
         {in, arena + in.value}, {out, arena + out.value}, step.rows.before, step.columns.before, scratch};
-    correlate_by_point<false>(maps, packed + step.packed, scratch, part, [&](int f, lanes* y, int outputs) {
+    correlate_by_point<false>(maps, weights, scratch, part, [&](int f, lanes* y, int outputs) {
         const float bias = step.bias < 0 ? 0.0f : params[step.bias + f];
         for (int i = 0; i < outputs; ++i) y[i] += bias;
         activate(y, outputs);
     });
 }
 
-inline void dx_by_point(const Program& program, const Step& step, lanes* arena, lanes* scratch, const float* packed,
+inline void dx_by_point(const Program& program, const Step& step, lanes* arena, lanes* scratch, const float* weights,
                         Part part) {
     const Slot &in = program.slots[step.input], &out = program.slots[step.output];
     const Correlation maps{{out, arena + out.delta},
@@ -238,7 +238,6 @@ inline void dx_by_point(const Program& program, const Step& step, lanes* arena, 
                            step.rows.kernel - 1 - step.rows.before,
                            step.columns.kernel - 1 - step.columns.before,
                            scratch};
-    const float* weights = packed + step.packed + point_weights(in.channels, out.channels);
     const auto as_it_is = [](int, lanes*, int) {};
     if (step.adds) return correlate_by_point<true>(maps, weights, scratch, part, as_it_is);
     correlate_by_point<false>(maps, weights, scratch, part, as_it_is);

@@ -57,7 +57,9 @@ inline void load_taps(const Filters& w, const float* weight, int f0, int c0, lan
     for (int i = 0; i < kTaps; ++i) turn(rows + i, kTaps, kLanes, taps + i * kLanes, 1);
 }
 
-inline void pack_forward_by_point(const Filters& w, const Step& step, const float* weight, float* to, Part part) {
+inline void pack_forward_by_point(const Program& program, const Step& step, const float* params, float* to, Part part) {
+    const Filters w(program, step);
+    const float* weight = params + step.weight;
     const int runs = (w.in + kPointChannels - 1) / kPointChannels;
     for (const int item : part.of(vectors_of(w.out) * runs)) {
         const int f0 = item / runs * kLanes, c0 = item % runs * kPointChannels;
@@ -68,7 +70,9 @@ inline void pack_forward_by_point(const Filters& w, const Step& step, const floa
     }
 }
 
-inline void pack_dx_by_point(const Filters& w, const Step& step, const float* weight, float* to, Part part) {
+inline void pack_dx_by_point(const Program& program, const Step& step, const float* params, float* to, Part part) {
+    const Filters w(program, step);
+    const float* weight = params + step.weight;
     const int runs = (w.out + kPointChannels - 1) / kPointChannels;
     for (const int item : part.of(vectors_of(w.in) * runs)) {
         const int c0 = item / runs * kLanes, f0 = item % runs * kPointChannels;
@@ -85,8 +89,8 @@ inline void pack_dx_by_point(const Filters& w, const Step& step, const float* we
 }
 
 inline void pack_by_point(const Program& program, const Step& step, const float* params, float* packed, Part part) {
-    const Filters w(program, step);
+    const Slot &in = program.slots[step.input], &out = program.slots[step.output];
     float* to = packed + step.packed;
-    pack_forward_by_point(w, step, params + step.weight, to, part);
-    if (step.needs_dx) pack_dx_by_point(w, step, params + step.weight, to + point_weights(w.in, w.out), part);
+    pack_forward_by_point(program, step, params, to, part);
+    if (step.needs_dx) pack_dx_by_point(program, step, params, to + point_weights(in.channels, out.channels), part);
 }

@@ -184,7 +184,11 @@ def test_packed_weights_have_room(name: str) -> None:
     program = lower(layers, shape)
     given = sent(program)
     convolutions = [step for step in program.steps if step.op == "conv"]
+    convolutions.sort(key=lambda step: step.tile == 4)  # those by points come last
     starts = [step.packed for step in convolutions] + [given.packed]
+    by_points = [(start, step) for step, start in zip(convolutions, starts, strict=False) if step.tile == 4]
+    assert given.by_points == (by_points[0][0] if by_points else given.packed)
+    longest = 0
     parameters = Graph(layers, shape).init_tensors(np.random.default_rng(0), np.float32)[0]
     sizes = {start: parameters[name].size for name, start in offsets(parameters).items()}
     for step, start, end in zip(convolutions, starts, starts[1:], strict=False):
@@ -198,6 +202,9 @@ def test_packed_weights_have_room(name: str) -> None:
             ways = [(channels, filters), (filters, channels)][: 1 + step.needs_dx]
             both = sum(36 * (16 * (a * -(-b // 16) + 1) if step.tile == 4 else a * b) for a, b in ways)
         assert end - start == both
+        if step.tile == 4:  # where they take one place in turn, the longest of them must fit
+            longest = max(longest, *(36 * 16 * (a * -(-b // 16) + 1) for a, b in ways))
+    assert given.in_turn == given.by_points + longest
 
 
 def test_a_layer_may_keep_to_the_direct_way() -> None:

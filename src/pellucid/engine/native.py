@@ -169,7 +169,7 @@ class NativeEngine:
 
     def step(
         self, training: Any, rows: Array, place: int, rate: float, step: int, network_step: int
-    ) -> tuple[float, bool, bool]:
+    ) -> tuple[float, bool, bool, bool]:
         """Do one step of a :meth:`training`, the t-th; see :meth:`NativeTraining.step`.
 
         Raises:

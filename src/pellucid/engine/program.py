@@ -224,13 +224,19 @@ class Program:
         return maps.channels, maps.height, maps.width
 
     def bytes_of(self, samples: int, workers: int, parameters: int, *, training: bool) -> int:
-        """Return the memory that a batch takes: blocks in progress, and gradients of every block."""
+        """Return the memory that a batch takes: blocks in progress, packed weights, and gradients of every block."""
         blocks = -(-samples // LANES)
         wide = parameters >= WIDE
         layout = self.training if training else self.prediction
-        at_once = blocks if training and self.statistics else 1 if wide else min(blocks, workers)
-        gradients = 4 * parameters * (1 if wide else blocks) if training else 0
-        return at_once * layout.size * LANE_BYTES + gradients
+        keeps_blocks = training and self.statistics > 0
+        at_once = blocks if keeps_blocks else 1 if wide else min(blocks, workers)
+        step_by_step = keeps_blocks or blocks == 1
+        sets = 1 if wide else blocks
+        in_place = step_by_step and sets == 1
+        packed = self._in_turn if wide and step_by_step else self._packed
+        return at_once * layout.size * LANE_BYTES + 4 * (
+            packed + (parameters * sets if training and not in_place else 0)
+        )
 
     def runner(self, native: Any, loss: str, parameters: int, state: int, isa: str) -> Any:
         """Return the compiled program, ready to run."""
@@ -248,6 +254,8 @@ class Program:
             norms=self.statistics,
             state=state,
             wide=parameters >= WIDE,
+            by_points=self._by_points,
+            in_turn=self._in_turn,
         )
 
     def _places(self, layout: Layout) -> tuple[list[tuple[int, ...]], list[int], int]:
@@ -303,22 +311,41 @@ class Program:
             if step.op == "conv":
                 self._widen(step)
         self._share_borders()
-        self._packed = self._scratch = 0
+        self._scratch = 0
+        self._place_packed_weights()
         for step in self.steps:
             source, output = self.slots[step.input], self.slots[step.output]
-            if step.op == "conv":
-                step.packed = self._packed
-                ways = [(source.channels, output.channels), (output.channels, source.channels)]
-                for channels, filters in ways[: 2 if step.needs_dx else 1]:
-                    weights = channels // step.groups * filters * step.rows[0] * step.columns[0]
-                    if step.tile:
-                        weights = tiles.packed_floats(step.tile, channels, filters)
-                    if not self._is_pointwise(step):
-                        self._packed += weights
-                    self._require_countable(step, weights)
             if step.side:
                 self._scratch = max(self._scratch, tiles.scratch_lanes(step.side, source.channels, output.channels))
             self._require_countable(step, source.lanes, output.lanes, *step.rows, *step.columns)
+
+    def _place_packed_weights(self) -> None:
+        """Give every convolution's packed weights a place; those by points come last, or take one place in turn."""
+        convolutions = [step for step in self.steps if step.op == "conv"]
+        by_points = [step for step in convolutions if step.tile == tiles.SIDE_BY_POINT]
+        self._packed, longest = 0, 0
+        for step in [step for step in convolutions if step.tile != tiles.SIDE_BY_POINT]:
+            step.packed = self._packed
+            self._packed += sum(self._packed_weights(step))
+        self._by_points = self._packed
+        for step in by_points:
+            step.packed = self._packed
+            ways = self._packed_weights(step)
+            self._packed, longest = self._packed + sum(ways), max(longest, *ways)
+        self._in_turn = self._by_points + longest
+
+    def _packed_weights(self, step: Step) -> list[int]:
+        """Return the numbers of a convolution's packed weights, forward and where it is wanted for dx."""
+        source, output = self.slots[step.input], self.slots[step.output]
+        found: list[int] = []
+        ways = [(source.channels, output.channels), (output.channels, source.channels)]
+        for channels, filters in ways[: 2 if step.needs_dx else 1]:
+            weights = channels // step.groups * filters * step.rows[0] * step.columns[0]
+            if step.tile:
+                weights = tiles.packed_floats(step.tile, channels, filters)
+            self._require_countable(step, weights)
+            found.append(0 if self._is_pointwise(step) else weights)
+        return found
 
     def _share_borders(self) -> None:
         """Give slots that lie in one another the same borders."""

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from math import inf, isfinite
 from typing import Any
 
-import numpy as np
-
 from pellucid.arrays import Array
 from pellucid.engine.inheritance import speaks_for
 from pellucid.engine.native import NativeEngine
@@ -54,7 +52,8 @@ class NativeTraining:
         samples: what else :meth:`NativeEngine.training` takes: the data set.
 
     Attributes:
-        gradient: of the last batch's J, before clipping; flat.
+        previous: the parameters before the last update, flat; where there was none because the gradient is not finite,
+            that gradient.
         state: what the optimizer remembers.
     """
 
@@ -69,19 +68,24 @@ class NativeTraining:
         **samples: Any,
     ) -> None:
         self._engine, self._optimizer = engine, optimizer
-        self.gradient = np.zeros_like(params)
+        self.previous = params.copy()
         self.state = optimizer.start({"parameters": params})
         self._training = engine.training(
             update=update,
             params=params,
-            gradients=self.gradient,
+            gradients=self.previous,
             slots=[self.state.slots["parameters"][name] for name in optimizer.slot_names],
             outputs=outputs,
             regularized=list(regularized),
             **samples,
         )
 
-    def step(self, rows: Array, place: int, rate: float, network_step: int = 0) -> tuple[float, bool, bool]:
+    @property
+    def updates(self) -> int:
+        """How many steps have changed the parameters; known even where Ctrl-C came before :meth:`step` returned."""
+        return self._training.updates
+
+    def step(self, rows: Array, place: int, rate: float, network_step: int = 0) -> tuple[float, bool, bool, bool]:
         """Do one step on some rows of the data set.
 
         Args:
@@ -91,16 +95,16 @@ class NativeTraining:
             network_step: batches the network had seen before, for what layers draw.
 
         Returns:
-            J, and whether its gradient and the new parameters are finite. Parameters and state have changed only if J
-            and its gradient are.
+            J; whether its gradient and the new parameters are finite; and whether :attr:`previous` has parameters.
+            Parameters and state have changed only if J and its gradient are finite.
 
         Raises:
             ConfigError: the learning rate is negative or not finite.
         """
         rate = check_number(self._optimizer, "learning_rate", rate, least=0)
-        value, gradient, params = self._engine.step(
+        value, gradient, params, kept = self._engine.step(
             self._training, rows, place, rate, self.state.step + 1, network_step
         )
         if gradient and isfinite(value):
             self.state.step += 1
-        return value, gradient, params
+        return value, gradient, params, kept

@@ -141,7 +141,7 @@ class _Training:
         longest = min(self.batch_size + 1, len(self.rows))  # the last batch may take one sample more
         self.outputs = room_for_outputs(self.data, longest, self.network.dtype)
         self.step = choose_step(self.network, self.data, self.optimizer, self.outputs)
-        self.last_good = LastGood(self.network)
+        self.last_good = LastGood(self.network, self.step)
         self.metric = self.network.loss.metric_name(self.data.target)
         figures = ("loss", self.metric)
         held = () if self.validation is None else tuple(f"val_{name}" for name in figures)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from pellucid.arrays import Array
 from pellucid.network import Network
+from pellucid.training.step import Step
 
 
 class Snapshot:
@@ -12,11 +16,12 @@ class Snapshot:
 
     Args:
         network: what to copy; the copy is taken at once.
+        parameters: False to leave them out.
     """
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, *, parameters: bool = True) -> None:
         self._network = network
-        self._live = [network.flat_parameters, *network.state.values()]
+        self._live = [*([network.flat_parameters] if parameters else []), *network.state.values()]
         self._kept = [array.copy() for array in self._live]
         self.step = network.step
 
@@ -28,35 +33,27 @@ class Snapshot:
 
     def put_back(self) -> None:
         """Copy back all arrays, not the step. Ctrl-C meanwhile is raised when the copy is whole."""
-        late: KeyboardInterrupt | None = None
-        while True:
-            try:
-                for kept, live in zip(self._kept, self._live, strict=True):
-                    np.copyto(live, kept)
-                break
-            except KeyboardInterrupt as interrupt:
-                late = interrupt
-        if late is not None:
-            raise late
+        _copy_whole(self._live, self._kept)
 
 
 class LastGood:
     """What a network was before the step in progress, and before the last step whose loss was finite.
 
-    A step runs from :meth:`begin` to :meth:`end`; :meth:`confirm`, in between, says that its loss is finite. There are
-    two snapshots, because the numbers before a step are good only once the loss is known, and until then those before
-    the last step must be kept. What is in use changes by assigning one name, which Ctrl-C cannot split.
+    A step runs from :meth:`begin` to :meth:`end`; :meth:`confirm`, in between, says that its loss is finite. The step
+    itself keeps the parameters from before its update, and counts its updates. There are two snapshots of the rest,
+    because the numbers before a step are good only once the loss is known, and until then those before the last step
+    must be kept. What is in use changes by assigning one name, which Ctrl-C cannot split.
     """
 
-    def __init__(self, network: Network) -> None:
-        self._network = network
-        self._good, self._spare = Snapshot(network), Snapshot(network)
-        self._start: Snapshot | None = None
+    def __init__(self, network: Network, step: Step) -> None:
+        self._network, self._step = network, step
+        self._good, self._spare = ((Snapshot(network, parameters=False), step.updates) for _ in range(2))
+        self._start: tuple[Snapshot, int] | None = None
 
     def begin(self) -> None:
         """Keep the numbers a step starts from."""
-        self._spare.take()
-        self._start = self._spare
+        self._spare[0].take()
+        self._start = self._spare = (self._spare[0], self._step.updates)
 
     def confirm(self) -> None:
         """Take the numbers that the step started from as good."""
@@ -75,8 +72,25 @@ class LastGood:
         """Go back to the last good weights, running statistics and step."""
         self._return_to(self._good)
 
-    def _return_to(self, snapshot: Snapshot) -> None:
-        self._start = snapshot  # so that recover, after Ctrl-C in here, ends at the same place
+    def _return_to(self, start: tuple[Snapshot, int]) -> None:
+        self._start = start  # so that recover, after Ctrl-C in here, ends at the same place
+        snapshot, updates = start
         self._network.step = snapshot.step
+        if self._step.updates > updates and self._step.previous is not None:
+            _copy_whole([self._network.flat_parameters], [self._step.previous])
         snapshot.put_back()
         self._start = None
+
+
+def _copy_whole(to: Sequence[Array], kept: Sequence[Array]) -> None:
+    """Copy all arrays. Ctrl-C meanwhile is raised when the copy is whole."""
+    late: KeyboardInterrupt | None = None
+    while True:
+        try:
+            for live, array in zip(to, kept, strict=True):
+                np.copyto(live, array)
+            break
+        except KeyboardInterrupt as interrupt:
+            late = interrupt
+    if late is not None:
+        raise late

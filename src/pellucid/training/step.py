@@ -30,7 +30,17 @@ class Step(Protocol):
 
     @property
     def gradient(self) -> Array:
-        """Of the last batch; flat."""
+        """Of the last batch, flat; there for the asking only where it was not finite."""
+        ...
+
+    @property
+    def previous(self) -> Array | None:
+        """The parameters before the last update, flat; None where they are lost."""
+        ...
+
+    @property
+    def updates(self) -> int:
+        """How many steps have begun to change the parameters."""
         ...
 
     def __call__(self, rows: Array, place: int, rate: float) -> tuple[float, Fault | None]:
@@ -68,16 +78,26 @@ class NativeStep:
 
     def __init__(self, network: Network, training: NativeTraining) -> None:
         self._network, self._state = network, list(network.state.values())
-        self._training = training
+        self._training, self._kept = training, True
 
     @property
     def gradient(self) -> Array:
-        """Of the last batch; flat."""
-        return self._training.gradient
+        """Of the last batch, flat, where it was not finite."""
+        return self._training.previous
+
+    @property
+    def previous(self) -> Array | None:
+        """The parameters before the last update, flat; None after a penalty that is not finite."""
+        return self._training.previous if self._kept else None
+
+    @property
+    def updates(self) -> int:
+        """How many steps have changed the parameters."""
+        return self._training.updates
 
     def __call__(self, rows: Array, place: int, rate: float) -> tuple[float, Fault | None]:
         """Do the step."""
-        value, gradient_finite, params_finite = self._training.step(rows, place, rate, self._network.step)
+        value, gradient_finite, params_finite, self._kept = self._training.step(rows, place, rate, self._network.step)
         if not isfinite(value):
             return value, Fault.LOSS
         if self._state and not finite(self._state):
@@ -96,6 +116,7 @@ class NumpyStep:
         self._optimizer_state = optimizer.start(self._params)
         self._bounded = [network.parameters[name] for name in network.regularized]
         self.gradient = np.zeros_like(network.flat_parameters)
+        self.previous, self.updates = network.flat_parameters.copy(), 0
 
     def __call__(self, rows: Array, place: int, rate: float) -> tuple[float, Fault | None]:
         """Do the step."""
@@ -113,6 +134,8 @@ class NumpyStep:
             if not finite([self.gradient]):
                 return value, Fault.GRADIENT
             gradient = self._for_optimizer(self.gradient)
+            np.copyto(self.previous, network.flat_parameters)
+            self.updates += 1  # now that they can be put back
             self._optimizer.apply(self._params, gradient, self._optimizer_state, rate, self._bounded)
         self._outputs[place : place + len(rows)] = outputs
         return value, None if finite([network.flat_parameters]) else Fault.PARAMETERS
