@@ -35,7 +35,7 @@ struct Layout {
     std::vector<int> delta_of;         // the slot whose δ is this one's too, to begin with; −1 for none
     std::vector<bool> delta_stays;     // whether a slot's δ is still there at the end
     std::vector<std::ptrdiff_t> gaps;  // where they begin
-    std::ptrdiff_t gap, arena = 0, packed = 0, scratch = 0;
+    std::ptrdiff_t gap, arena = 0, packed = 0, scratch = 0, by_points = 0, in_turn = 0;
 };
 
 // Which passes of 3×3 and 5×5 convolutions go by Winograd's way, where their stride, dilation and groups let them.
@@ -85,6 +85,7 @@ class Net {
     bool dx_of_input = true;  // take δ all the way back; false: only as far as something learns
     Tiled tiled = Tiled::kNone;
     bool reused = false;  // as if the places of all slots had held other numbers
+    bool wide = false;    // as if it had many parameters
 
   private:
     Step& append(Op op, int channels, int height, int width, const Window& window);

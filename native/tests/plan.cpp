@@ -113,24 +113,40 @@ void place_slots(const Net& net, Layout& found, std::ptrdiff_t Slot::* begin, co
     }
 }
 
-// Of what a step notes for its way back, and of its packed weights.
+// Of what a step notes for its way back.
 void place_notes(Layout& found, Step& step, auto&& place) {
     const Slot &in = found.slots[index(step.input)], &out = found.slots[index(step.output)];
     if (step.op == Op::kMaxPool || step.op == Op::kResponseNorm) {
         step.scratch = place(static_cast<std::ptrdiff_t>(out.channels) * out.height * out.width);
     }
-    if (step.op == Op::kConv) {
-        step.packed = found.packed;
-        const int weights = in.channels / step.groups * out.channels * step.rows.kernel * step.columns.kernel;
-        if (!is_pointwise(step, in, out)) {
-            found.packed += step.tile ? winograd_packed(step.tile, in.channels, out.channels, step.needs_dx)
-                                      : (step.needs_dx ? 2 : 1) * weights;
-        }
-    }
     if (step.side()) {
         step.scratch = place(winograd_notes(step.side(), in, out));
         found.scratch = std::max(found.scratch, winograd_scratch(step.side(), in.channels, out.channels));
     }
+}
+
+// Those by points come last, where they may also take one place in turn.
+void place_packed_weights(Layout& found) {
+    std::ptrdiff_t longest = 0;
+    for (const bool by_points : {false, true}) {
+        if (by_points) found.by_points = found.packed;
+        for (Runner::Plan& plan : found.plans) {
+            Step& step = plan.step;
+            const Slot &in = found.slots[index(step.input)], &out = found.slots[index(step.output)];
+            if (step.op != Op::kConv || (step.tile == kSide) != by_points) continue;
+            step.packed = found.packed;
+            const int weights = in.channels / step.groups * out.channels * step.rows.kernel * step.columns.kernel;
+            if (step.tile) {
+                found.packed += winograd_packed(step.tile, in.channels, out.channels, step.needs_dx);
+            } else if (!is_pointwise(step, in, out)) {
+                found.packed += (step.needs_dx ? 2 : 1) * weights;
+            }
+            if (by_points) {
+                longest = std::max(longest, point_weights_in_turn(in.channels, out.channels, step.needs_dx));
+            }
+        }
+    }
+    found.in_turn = found.by_points + longest;
 }
 
 }  // namespace
@@ -157,6 +173,7 @@ Layout Net::layout(std::ptrdiff_t gap) const {
     place_slots(*this, found, &Slot::delta, found.delta_of, place);
     for (Slot& slot : found.slots) slot.reused = reused;
     for (Runner::Plan& plan : found.plans) place_notes(found, plan.step, place);
+    place_packed_weights(found);
     place(0);
     return found;
 }
@@ -171,6 +188,9 @@ Program Net::program(const Layout& layout) const {
     program.scratch = layout.scratch;
     program.norms = norms;
     program.state = state;
+    program.wide = wide;
+    program.by_points = layout.by_points;
+    program.in_turn = layout.in_turn;
     return program;
 }
 

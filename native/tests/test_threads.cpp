@@ -8,8 +8,9 @@ namespace pellucid {
 namespace {
 
 // Every kind of step, each cut among the threads of a split block.
-Net every_step() {
+Net every_step(bool wide = false) {
     Net net(2, 11, 12, Loss::kCrossEntropy);
+    net.wide = wide;
     net.conv(5, {{3, 1, 1, 1, 1}, {3, 1, 1, 1, 1}}).activation(Activation::kReLU);
     net.max_pool({{2, 2}, {2, 2}}).activation(Activation::kTanh);
     net.conv(6, {{3, 2, 1, 1, 1}, {3, 1, 1, 1, 1}}, 1, true).activation_step(Activation::kELU, 1.0f);
@@ -19,11 +20,12 @@ Net every_step() {
 }
 
 // Batch norms, sums and branches, in places that hold other numbers in between.
-Net every_joint(Tiled tiled) {
+Net every_joint(Tiled tiled, bool wide) {
     const Window same{{3, 1, 1, 1, 1}, {3, 1, 1, 1, 1}};
     Net net(2, 6, 7, Loss::kCrossEntropy);
     net.tiled = tiled;
     net.reused = true;
+    net.wide = wide;
     net.conv(5, same).batch_norm().activation(Activation::kReLU);
     const int stem = net.here;
     net.conv(5, same).batch_norm(true).activation(Activation::kTanh).conv(5, same).batch_norm().plus(stem);
@@ -59,30 +61,26 @@ bool runs_alike(const Case& c, Runner& runner, int threads) {
     return c.same(result, batch.loss);
 }
 
-void test_thread_counts(const Engine& engine) {
-    Random random(18);
-    for (const int count : {1, 16, 17, 33, 64, 70}) {
-        const Case c(every_step(), engine, count, random);
+void test_thread_counts(const std::string& what, const Net& net, const Engine& engine, Random& random) {
+    for (const int count : {2, 16, 17, 33, 70}) {
+        const Case c(net, engine, count, random);
         Runner runner = make_runner(c.net, engine);
-        for (int threads = 1; threads <= 4; ++threads) {
-            check(runs_alike(c, runner, threads), "the same bits, batch of " + std::to_string(count) + " on " +
-                                                      std::to_string(threads) + " threads, " + engine.name);
+        for (const int threads : {1, 2, 3, 5}) {
+            check(runs_alike(c, runner, threads), "the same bits of " + what + ", batch of " + std::to_string(count) +
+                                                      " on " + std::to_string(threads) + " threads, " + engine.name);
         }
     }
 }
 
-// The threads meet at every batch norm.
-void test_joined_threads(const Engine& engine) {
-    Random random(31);
-    for (const Tiled tiled : {Tiled::kNone, Tiled::kAll}) {
-        for (const int count : {2, 16, 17, 33, 70}) {
-            const Case c(every_joint(tiled), engine, count, random);
-            Runner runner = make_runner(c.net, engine);
-            for (const int threads : {1, 2, 3, 5}) {
-                check(runs_alike(c, runner, threads), "the same bits of batch norms and branches, batch of " +
-                                                          std::to_string(count) + " on " + std::to_string(threads) +
-                                                          " threads, " + engine.name);
-            }
+// With many parameters all threads share every block, and convolutions by points pack their weights in turn.
+void test_every_kind(const Engine& engine) {
+    Random random(18);
+    for (const bool wide : {false, true}) {
+        const std::string many = wide ? ", many parameters" : "";
+        test_thread_counts("every step" + many, every_step(wide), engine, random);
+        // The threads meet at every batch norm.
+        for (const Tiled tiled : {Tiled::kNone, Tiled::kAll}) {
+            test_thread_counts("batch norms and branches" + many, every_joint(tiled, wide), engine, random);
         }
     }
 }
@@ -137,8 +135,7 @@ void test_callers(const Engine& engine) {
 
 void test_threads() {
     for (const Engine* engine : engines()) {
-        test_thread_counts(*engine);
-        test_joined_threads(*engine);
+        test_every_kind(*engine);
         test_fewer_threads(*engine);
         test_callers(*engine);
     }

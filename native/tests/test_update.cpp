@@ -62,6 +62,22 @@ struct Case {
     }
 };
 
+// The engine's own gradient at the case's parameters, with the penalties': where an update is made, it is not kept.
+std::vector<double> gradient_of(const Case& c, Runner& runner) {
+    Data data = c.data;
+    data.params = c.params;
+    data.weight.assign(data.rows.size(), 1.0f / static_cast<float>(data.rows.size()));
+    Result result;
+    Batch batch = make_batch(c.net, data, 1, Task::kLearn, result);
+    runner.run(batch);
+    std::vector<double> g(result.gradients.begin(), result.gradients.end());
+    for (std::size_t i = 0; i < static_cast<std::size_t>(c.inputs) * static_cast<std::size_t>(c.outputs); ++i) {
+        const double x = c.params[i];
+        g[i] += c.update.l1 * (x > 0.0 ? 1.0 : x < 0.0 ? -1.0 : 0.0) + c.update.l2 * x;
+    }
+    return g;
+}
+
 // The rule's formula for one number, in double precision; η = 1/8.
 double next(const Update& u, double x, double g, double t, double& a, double& b) {
     const double rate = 0.125;
@@ -122,9 +138,12 @@ void test_rule(Rule rule, const Engine& engine) {
         const std::size_t count = c.params.size();
         std::vector<double> x(c.params.begin(), c.params.end()), a(count), b(count);
         for (int t = 1; t <= 3; ++t) {
-            c.step(training, runner, t, 1 + t);
+            std::vector<double> g = gradient_of(c, runner);
+            const std::vector<float> before = c.params;
+            const Training::Outcome outcome = c.step(training, runner, t, 1 + t);
+            check(outcome.gradient_finite && outcome.params_finite && outcome.previous_kept, "an update is made");
+            check_same(c.gradients, before, "an update leaves the parameters that were before it");
             double squares = 0.0;
-            std::vector<double> g(c.gradients.begin(), c.gradients.end());
             for (double& each : g) {
                 each = std::fmax(-0.5, std::fmin(0.5, each));
                 squares += each * each;
@@ -164,8 +183,11 @@ void test_nothing_changes_without_a_gradient(const Engine& engine) {
     Runner runner = make_runner(c.net, engine);
     const Training training = c.training();
     const std::vector<float> params = c.params, slot = c.slots[0];
+    std::fill(c.gradients.begin(), c.gradients.end(), 7.0f);
+    const std::vector<float> previous = c.gradients;
     const Training::Outcome outcome = c.step(training, runner, 1, 3);
-    check(!outcome.gradient_finite && outcome.params_finite && std::isnan(outcome.loss), "NaN is told");
+    check(std::isnan(outcome.loss) && outcome.params_finite && outcome.previous_kept, "NaN is told");
+    check_same(c.gradients, previous, std::string("what was before the last update stays, ") + engine.name);
     check_same(c.params, params, std::string("parameters stay where the gradient is NaN, ") + engine.name);
     check_same(c.slots[0], slot, std::string("slots stay where the gradient is NaN, ") + engine.name);
 }
