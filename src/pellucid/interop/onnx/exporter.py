@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pellucid.arrays import Shape
+from pellucid.arrays import Array, Shape
 from pellucid.engine.reference import own
 from pellucid.errors import ConfigError, ExportError, MissingExtraError
 from pellucid.graph import INPUT
 from pellucid.interop.atomic import write_atomically
-from pellucid.interop.onnx.exporter_graph import Draft, Place
+from pellucid.interop.onnx.exporter_graph import Draft, Operation, Place
 from pellucid.interop.onnx.exporter_layers import form_of
 from pellucid.losses import CrossEntropy, LogLoss, Loss, SquaredError
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pellucid.network import Network
 
-#: the newest that long-lived releases of onnxruntime read, and the first whose LpPool has dilations: ONNX 1.13, 2022
+#: ONNX 1.13 of 2022, which onnxruntime reads from 1.14 on: the first opset whose LpPool has dilations
 OPSET, IR_VERSION = 18, 8
 #: bytes of weights that leave room for the graph in a protobuf message, which ends at 2 GiB
 LARGEST = 2**31 - 2**24
@@ -99,26 +99,27 @@ def export_bytes(network: Network, *, activation: bool = True, pixels: bool = Fa
 
 def _draft(network: Network, activation: bool, pixels: bool, dtype: np.dtype[Any]) -> Draft:
     """Return the graph: input stage, layers, activation."""
-    draft = Draft(dtype)
-    draft.name(OUTPUT)
-    value = draft.name(INPUT)
-    draft.shapes[value] = network.input_shape
-    if pixels:
-        numbers = draft.add("Cast", (value,), draft.name(f"{INPUT}/Cast"), to=_element_type(dtype))
-        value = draft.add("Div", (numbers, draft.constant(f"{INPUT}.white", 255.0)), draft.name(f"{INPUT}/Div"))
-    if network.input_mean is not None:
-        mean = draft.constant(f"{INPUT}.mean", network.input_mean)
-        value = draft.add("Sub", (value, mean), draft.name(f"{INPUT}/Sub"))
-    values = {INPUT: value}
+    draft = Draft(dtype, shapes={INPUT: network.input_shape})
     tensors = {**network.parameters, **network.state}
+    start = Place(draft, INPUT, (INPUT,), (network.input_shape,), {})
+    values = {INPUT: _input_stage(start, dtype if pixels else None, network.input_mean)}
     for node in network.graph.nodes:
-        place = Place(draft, node, tuple(values[source] for source in node.inputs), own(tensors, node))
-        value = form_of(node.layer, node.name)(node.layer, place)
-        values[node.name] = value
-        draft.shapes.setdefault(value, node.shape)
+        inputs = tuple(values[source] for source in node.inputs)
+        place = Place(draft, node.name, inputs, node.input_shapes, own(tensors, node))
+        values[node.name] = form_of(node.layer, node.name)(node.layer, place)
+        draft.shapes.setdefault(values[node.name], node.shape)
     kind, attributes = _activation(network.loss) if activation else ("Identity", {})
-    draft.add(kind, (value,), OUTPUT, **attributes)
+    draft.operations.append(Operation(kind, (values[network.graph.nodes[-1].name],), OUTPUT, attributes))
     return draft
+
+
+def _input_stage(place: Place, from_pixels_to: np.dtype[Any] | None, mean: Array | None) -> str:
+    """Add the input's way to the first layer; return the value that it reads."""
+    (x,) = place.inputs
+    if from_pixels_to is not None:
+        numbers = place.add("Cast", x, to=_element_type(from_pixels_to))
+        x = place.add("Div", numbers, place.constant("white", 255.0))
+    return x if mean is None else place.add("Sub", x, place.constant("mean", mean))
 
 
 def _activation(loss: Loss) -> tuple[str, dict[str, int]]:

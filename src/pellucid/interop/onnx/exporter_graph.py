@@ -9,12 +9,11 @@ import numpy as np
 
 from pellucid.arrays import Array, Shape, Tensors
 from pellucid.errors import ExportError
-from pellucid.graph import Node
 
 
 @dataclass(frozen=True)
 class Operation:
-    """One ONNX node with one output, by which it is called."""
+    """One ONNX node; it is called by its output."""
 
     kind: str
     inputs: tuple[str, ...]
@@ -28,7 +27,7 @@ class Draft:
 
     Attributes:
         dtype: of all real numbers; whole ones are int64.
-        operations: in running order.
+        operations: ONNX nodes in running order.
         constants: arrays by name.
         shapes: value to its shape without the batch, for those whose shape is known.
     """
@@ -63,14 +62,9 @@ class Draft:
         self.constants[name] = array
         return name
 
-    def add(self, kind: str, inputs: tuple[str, ...], output: str, **attributes: Any) -> str:
-        """Add an operation; return its output."""
-        self.operations.append(Operation(kind, inputs, output, attributes))
-        return output
-
 
 class Place:
-    """Where one layer is put into an ONNX graph: what it reads, its numbers, and the way to add operations.
+    """Where a layer goes in an ONNX graph: what it reads, its numbers, and the way to add operators.
 
     Attributes:
         inputs: the ONNX values that the layer reads.
@@ -78,9 +72,11 @@ class Place:
         tensors: the layer's parameters and running statistics, ``"weight"``, ``"bias"``, …
     """
 
-    def __init__(self, draft: Draft, node: Node, inputs: tuple[str, ...], tensors: Tensors) -> None:
-        self._draft, self._path = draft, node.name
-        self.inputs, self.input_shapes, self.tensors = inputs, node.input_shapes, tensors
+    def __init__(
+        self, draft: Draft, path: str, inputs: tuple[str, ...], input_shapes: tuple[Shape, ...], tensors: Tensors
+    ) -> None:
+        self._draft, self._path = draft, path
+        self.inputs, self.input_shapes, self.tensors = inputs, input_shapes, tensors
 
     def own(self, key: str) -> str:
         """Add one of the layer's tensors to the graph, under its full name; return that name."""
@@ -92,4 +88,6 @@ class Place:
 
     def add(self, kind: str, *inputs: str, **attributes: Any) -> str:
         """Add an ONNX operator of opset 18, ``add("Elu", x, alpha=1.0)``; return the name of its output."""
-        return self._draft.add(kind, inputs, self._draft.name(f"{self._path}/{kind}"), **attributes)
+        output = self._draft.name(f"{self._path}/{kind}")
+        self._draft.operations.append(Operation(kind, inputs, output, attributes))
+        return output
