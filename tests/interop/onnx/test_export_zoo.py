@@ -57,7 +57,7 @@ def test_the_same_outputs(name: str) -> None:
     np.testing.assert_allclose(run(export_bytes(net), x), net.predict(x), rtol=0, atol=1e-5)
 
 
-@pytest.mark.slow  # a minute, and 2.4 GB for VGG-19
+@pytest.mark.slow  # 40 s of processor time, and 2.4 GB for VGG-19
 @pytest.mark.parametrize("name", [name for name in zoo.ZOO if not name.endswith("_cifar")])
 def test_the_whole_network_passes_the_checker(name: str) -> None:
     net = zoo.build(name)
