@@ -248,7 +248,7 @@ def _end(axis: Axis) -> int:
     """Return the padding after the input that every window fits in.
 
     In ceil mode it holds what hangs over. ONNX has a ceil mode too, but until opset 22 it did not say whether a window
-    may start in the padding, and programs differ; sizes that divide leave no room for that.
+    may start in the padding; sizes that divide leave no room for that question.
     """
     return axis.padded - axis.before - axis.length
 
