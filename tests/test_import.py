@@ -3,7 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-HEAVY = ["scipy", "sklearn", "matplotlib", "rich", "typer", "safetensors", "torch", "PIL"]
+HEAVY = ["scipy", "sklearn", "matplotlib", "rich", "typer", "safetensors", "torch", "PIL", "onnx"]
 
 
 def test_importing_pellucid_loads_nothing_heavy() -> None:

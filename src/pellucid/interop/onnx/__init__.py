@@ -1,0 +1,7 @@
+"""ONNX, the exchange format of most inference engines; needs the extra ``onnx``. See ``docs/onnx.md``."""
+
+from pellucid.interop.onnx.exporter import export_bytes, export_model
+from pellucid.interop.onnx.exporter_graph import Place
+from pellucid.interop.onnx.exporter_layers import onnx_form
+
+__all__ = ["Place", "export_bytes", "export_model", "onnx_form"]
