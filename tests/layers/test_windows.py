@@ -93,6 +93,12 @@ def test_ceil_mode_rounds_up_unless_the_window_would_start_in_the_padding(
     assert counts == [floor, ceil]
 
 
+def test_four_sides() -> None:
+    rows, columns = axes("layer", (5, 6), 3, (1, 2), ((1, 2), (0, 3)))
+    assert (rows.before, rows.after, rows.outputs) == (1, 2, 6)
+    assert (columns.before, columns.after, columns.outputs) == (0, 3, 4)
+
+
 def test_a_kernel_larger_than_the_image_is_named_with_its_side() -> None:
     message = r"Conv2d\(1, 3, dilation=2\): its kernel spans 5 pixels, more than the width of the padded input, 4 "
     with pytest.raises(ShapeError, match=message + r"\(input maps are 9×4\); use a smaller kernel"):
@@ -109,6 +115,12 @@ def test_a_kernel_larger_than_the_image_is_named_with_its_side() -> None:
         ({"stride": (1, -1)}, r"stride must .* got \(1, -1\)"),
         ({"dilation": 0}, "dilation must be a whole number of at least 1"),
         ({"padding": -1}, "padding must be a whole number of at least 0"),
+        (
+            {"padding": ((1, 2), 3)},
+            r"padding must be \(\(top, bottom\), \(left, right\)\) in whole .* got \(\(1, 2\), 3\)",
+        ),
+        ({"padding": ((1, 2), (3, -1))}, r"padding must be \(\(top, .* got \(\(1, 2\), \(3, -1\)\)"),
+        ({"padding": ((1, 2), (3, 4), (5, 6))}, r"padding must be \(\(top, "),
         ({"padding": "SAME"}, r"padding must be a number, a pair or one of \('valid', 'same', 'full'\); got 'SAME'"),
     ],
 )
