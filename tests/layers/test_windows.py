@@ -32,6 +32,24 @@ def test_every_window_reads_the_pixels_of_the_definition() -> None:
                 np.testing.assert_array_equal(found[:, :, i, j].reshape(2, 2, -1), np.stack(expected, axis=-1))
 
 
+def test_which_window_reads_padding_only_and_how_many_pixels_each_reads() -> None:
+    rng = np.random.default_rng(3)
+    found = 0
+    for _ in range(2000):
+        before, after, kernel, stride, dilation, length = (int(n) for n in rng.integers((0, 0, 1, 1, 1, 1), 7))
+        span = dilation * (kernel - 1) + 1
+        if before + length + after < span:
+            continue
+        axis, _ = axes("layer", (length, 1), (kernel, 1), (stride, 1), ((before, after), (0, 0)), (dilation, 1))
+        pixels = [[stride * k + dilation * j - before for j in range(kernel)] for k in range(axis.outputs)]
+        empty = [k for k, taps in enumerate(pixels) if not any(0 <= u < length for u in taps)]
+        assert axis.first_of_padding() == (empty[0] if empty else None)
+        found += bool(empty)
+        low, high = sorted(int(n) for n in rng.integers(-8, 14, 2))
+        assert axis.taps_between(low, high).tolist() == [sum(low <= u < high for u in taps) for taps in pixels]
+    assert found > 300
+
+
 def test_overlap_add_puts_every_value_where_it_was_read() -> None:
     rng = np.random.default_rng(1)
     for _ in range(200):

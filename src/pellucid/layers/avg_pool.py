@@ -90,5 +90,4 @@ class AvgPool2d(Pool2d):
     def _count(self, axis: Axis) -> Array:
         """Return how many pixels each window counts along one axis; n[l,m] is the product of both."""
         before, after = (axis.before, axis.after) if self.count_include_pad else (0, 0)
-        taps = axis.taps()
-        return ((taps >= -before) & (taps < axis.length + after)).sum(axis=1)
+        return axis.taps_between(-before, axis.length + after)

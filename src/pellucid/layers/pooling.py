@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from pellucid.arrays import Shape
 from pellucid.errors import ShapeError
 from pellucid.layers.base import Layer, require_maps
@@ -55,10 +53,9 @@ class Pool2d(Layer):
         return axes(self, (height, width), self.kernel_size, self._stride, self.padding, self.dilation, self.ceil_mode)
 
     def _require_real_pixels(self, side: str, axis: Axis) -> None:
-        taps = axis.taps()
-        inside = ((taps >= 0) & (taps < axis.length)).any(axis=1)
-        if not inside.all():
+        window = axis.first_of_padding()
+        if window is not None:
             raise ShapeError(
-                f"{self!r}: window {int(np.argmin(inside))} along the {side} would hold padding only "
+                f"{self!r}: window {window} along the {side} would hold padding only "
                 f"(input {axis.length}, padding {axis.before} and {axis.after}); use less padding or a smaller stride"
             )

@@ -57,9 +57,24 @@ class Axis:
         """The window as native steps take it."""
         return (self.kernel, self.stride, self.dilation, self.before)
 
-    def taps(self) -> Array:
-        """Return the input index of every (output, tap) pair, shape (outputs, kernel); padding is out of range."""
-        return self.stride * np.arange(self.outputs)[:, None] + self.dilation * np.arange(self.kernel) - self.before
+    def first_of_padding(self) -> int | None:
+        """Return the first window that reads padding only; None if there is none."""
+        early = range(min(self.outputs, -(-self.before // self.stride)))
+        if self.dilation <= self.length:
+            early = early[:1]  # taps this close do not jump over the map, and the first window reaches least far
+        for window in early:
+            start = self.stride * window - self.before
+            if start + self.span <= 0 or start % self.dilation >= self.length:
+                return window
+        late = -(-(self.length + self.before) // self.stride)
+        return late if late < self.outputs else None
+
+    def taps_between(self, low: int, high: int) -> Array:
+        """Return how many inputs each window reads from index ``low`` to below ``high``, shape (outputs,)."""
+        starts = self.stride * np.arange(self.outputs) - self.before
+        # Tap j reads start + D·j, which reaches an index with j = ⌈(index − start)/D⌉.
+        first, last = (np.clip(-((starts - index) // self.dilation), 0, self.kernel) for index in (low, high))
+        return last - first
 
 
 def check_window(layer: object, kernel_size: Pair, stride: Pair, padding: object, dilation: Pair) -> None:

@@ -169,8 +169,9 @@ def _pool(draft: Draft, operation: Operation) -> tuple[Value, tuple[Window, ...]
     if x.ndim < 3:
         raise operation.error("pools vectors; it takes maps")
     found = pool_windows(operation, x.sizes, x.shape[0])
-    if any(window.before >= window.span or window.after >= window.span for window in found):
-        raise operation.error("pads as much as its window spans, or more: some windows would hold padding only")
+    padded = [window for window in found if window.before or window.after]
+    if any(max(w.before, w.after) >= w.span or w.dilation > w.length for w in padded):
+        raise operation.error(f"its windows may hold padding only: {padded}")
     return x, found
 
 

@@ -78,6 +78,7 @@ def read(model: Any, folder: Path | None) -> OnnxGraph:
         raise ModelFileError("holds no graph: it is cut off, or not an ONNX model")
     opset = _opset(model)
     graph = model.graph
+    _require_text(graph)
     _require_known(graph)
     if len(graph.sparse_initializer):
         raise ModelFileError("has sparse initializers; only dense ones are taken")
@@ -108,6 +109,16 @@ def _opset(model: Any) -> int:
             "onnx.version_converter"
         )
     return opset
+
+
+def _require_text(graph: Any) -> None:
+    """Raise unless all names are text: where one is not, protobuf hands out its bytes."""
+    names = [value.name for value in (*graph.input, *graph.output, *graph.initializer)]
+    for node in graph.node:
+        names += [node.name, node.op_type, node.domain, *node.input, *node.output]
+        names += [attribute.name for attribute in node.attribute]
+    if not all(isinstance(name, str) for name in names):
+        raise ModelFileError("has names that are no text: it is damaged")
 
 
 def _require_known(graph: Any) -> None:
