@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pellucid.arrays import Array, Shape, Tensors
 from pellucid.engine.room import require_room
-from pellucid.errors import MissingExtraError, ModelFileError, PellucidError
+from pellucid.errors import ConfigError, EngineError, MissingExtraError, ModelFileError, PellucidError
 from pellucid.interop.onnx.importer_draft import Draft, Value
 from pellucid.interop.onnx.importer_graph import Entry, OnnxGraph
 from pellucid.interop.onnx.importer_layers import apply
@@ -63,6 +63,8 @@ def import_model(
     Raises:
         ModelFileError: the file cannot be read, is damaged, cyclic, of an unknown opset, claims what it does not hold,
             or has operators, or forms of them, that no layer has; the message names the file and the node.
+        ConfigError: there is no such engine or loss.
+        EngineError: ``"native"`` was asked for, and cannot run the network.
         MissingExtraError: the package onnx is not installed.
     """
     where = "the ONNX model" if isinstance(source, bytes) else str(source)
@@ -71,7 +73,7 @@ def import_model(
         model = parse(source if isinstance(source, bytes) else contents(Path(source)))
         folder = Path(source).parent if external_data and not isinstance(source, bytes) else None
         return assemble(read(model, folder), {}, engine=engine, input_shape=input_shape, loss=loss).network
-    except MissingExtraError:
+    except (ConfigError, EngineError, MissingExtraError):  # what the caller asks for, or lacks
         raise
     except (PellucidError, ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as error:
         reason = error if isinstance(error, PellucidError) else f"{type(error).__name__}: {error}"

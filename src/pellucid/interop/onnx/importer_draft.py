@@ -25,11 +25,13 @@ class Value:
         symbol: the layer application that gives it.
         shape: of a sample: (K,) or (C, H, W); maps of one line are (C, 1, L).
         ndim: its axes in ONNX, the batch included: 2, 4, or 3 for maps of one line.
+        maps: what it was before it was flattened; None if it was not.
     """
 
     symbol: Symbol
     shape: Shape
     ndim: int
+    maps: Value | None = None
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -94,21 +96,25 @@ class Draft:
             raise operation.error(f"leaves out its input {position + 1}")
         return found
 
+    def only_reader(self, operation: Operation) -> Operation | None:
+        """Return the operation that alone reads an operation's first output; None if it has other readers or none."""
+        readers = self._readers.get(operation.outputs[0], [])
+        return readers[0] if len(readers) == 1 and operation.outputs[0] not in self.graph.outputs else None
+
     def following_bias(self, operation: Operation, channels: int) -> tuple[Operation, Array] | None:
         """Return the Add of one constant a channel that alone reads an operation's output, and that constant."""
-        output = operation.outputs[0]
-        readers = self._readers.get(output, [])
-        if [reader.kind for reader in readers] != ["Add"] or output in self.graph.outputs:
+        reader = self.only_reader(operation)
+        if reader is None or reader.kind != "Add":
             return None
-        (name,) = [name for name in readers[0].inputs if name != output]
+        (name,) = [name for name in reader.inputs if name != operation.outputs[0]]
         ndim = self.values[operation.inputs[0]].ndim
         if name not in self.constants:
             return None
-        addend = aligned(readers[0], ndim, self.constants[name])
+        addend = aligned(reader, ndim, self.constants[name])
         shape = (1,) * (ndim - addend.ndim) + addend.shape
         if len(shape) != ndim or shape[1] not in (1, channels) or prod(shape) != shape[1]:
             return None
-        return readers[0], np.broadcast_to(addend.reshape(-1), (channels,))
+        return reader, np.broadcast_to(addend.reshape(-1), (channels,))
 
     def add(
         self,

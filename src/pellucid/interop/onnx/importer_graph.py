@@ -103,5 +103,5 @@ def in_order(operations: list[Operation], known: Iterable[str], outputs: Iterabl
     except CycleError as error:
         cycle: list[int] = error.args[1]
         raise ModelFileError(
-            f"its graph has a cycle, so that it cannot run: {' → '.join(operations[i].label for i in reversed(cycle))}"
+            f"its graph has a cycle, so that it cannot run: {' → '.join(operations[i].label for i in cycle)}"
         ) from None

@@ -43,6 +43,9 @@ from pellucid.layers import (
 )
 from pellucid.layers.base import Layer
 
+#: an unknown batch may be any; one that no length in a model equals tells where it goes
+_ANY_BATCH = 10**9 + 7
+
 
 def apply(draft: Draft, operation: Operation) -> None:
     """Add an operation that depends on the network's input.
@@ -143,8 +146,26 @@ def _batch_norm(draft: Draft, operation: Operation) -> Value:
     settings: dict[str, Any] = {"eps": attributes["epsilon"], "momentum": 1 - attributes["momentum"]}
     if x.ndim > 2 and shapes == {x.shape[:1]}:
         return draft.add(operation, BatchNorm2d(**settings), x, arrays=arrays)
-    arrays = {name: array.reshape(x.shape) for name, array in arrays.items()}
-    return draft.add(operation, BatchNorm(**settings), x, arrays=arrays)
+    folded = _folded_back(draft, operation, x)
+    shape = x.shape if folded is None else folded[1].shape
+    arrays = {name: array.reshape(shape) for name, array in arrays.items()}
+    value = draft.add(operation, BatchNorm(**settings), x if folded is None else folded[1], arrays=arrays)
+    if folded is not None:
+        draft.values[folded[0].outputs[0]] = value
+    return value
+
+
+def _folded_back(draft: Draft, operation: Operation, x: Value) -> tuple[Operation, Value] | None:
+    """Return the Reshape that alone reads an operation on flattened maps and undoes the flattening, and the maps.
+
+    ONNX has statistics of every activation of a map in this form only.
+    """
+    reader = draft.only_reader(operation)
+    if x.maps is None or reader is None or reader.kind != "Reshape" or reader.inputs[1] not in draft.constants:
+        return None
+    batch = draft.batch or _ANY_BATCH
+    shape = reshaped(reader, (batch, *x.shape), draft.constants[reader.inputs[1]])
+    return (reader, x.maps) if shape == (batch, *x.maps.onnx_shape) else None
 
 
 def _max_pool(draft: Draft, operation: Operation) -> Value:
@@ -235,8 +256,7 @@ def _flatten(draft: Draft, operation: Operation) -> Value:
 
 def _reshape(draft: Draft, operation: Operation) -> Value:
     x, wanted = draft.value(operation), draft.weight(operation, 1)
-    # An unknown batch may be any; one that no length in the model equals tells where it has gone.
-    batch = draft.batch or 10**9 + 7
+    batch = draft.batch or _ANY_BATCH
     shape = reshaped(operation, (batch, *x.onnx_shape), wanted)
     if shape == (batch, *x.onnx_shape):
         return x
@@ -249,7 +269,7 @@ def _reshape(draft: Draft, operation: Operation) -> Value:
 
 
 def _flat(draft: Draft, operation: Operation, x: Value) -> Value:
-    return x if x.ndim == 2 else draft.add(operation, Flatten(), x, ndim=2)
+    return x if x.ndim == 2 else replace(draft.add(operation, Flatten(), x, ndim=2), maps=x)
 
 
 def _dropout(draft: Draft, operation: Operation) -> Value:
@@ -263,12 +283,15 @@ def _dropout(draft: Draft, operation: Operation) -> Value:
 
 
 def _lrn(draft: Draft, operation: Operation) -> Value:
-    attributes = operation.attributes
+    x, attributes = draft.value(operation), operation.attributes
     size = attributes["size"]
-    if size % 2 == 0:
-        raise operation.error(f"size is {size}: an even one reaches one channel further up than down, a layer's down")
-    layer = LocalResponseNorm(size, attributes["alpha"], attributes["beta"], attributes["bias"])
-    return draft.add(operation, layer, draft.value(operation))
+    if size < 1 or size % 2 == 0:
+        raise operation.error(
+            f"size is {size}; it should be odd: an even one reaches further up than down, and a layer's further down"
+        )
+    reached = min(size, 2 * x.shape[0] - 1)  # beyond the first and the last channel there is nothing to sum
+    alpha = attributes["alpha"] * reached / size
+    return draft.add(operation, LocalResponseNorm(reached, alpha, attributes["beta"], attributes["bias"]), x)
 
 
 def _pad(draft: Draft, operation: Operation) -> Value:

@@ -27,7 +27,8 @@ def evaluate(operation: Operation, inputs: Sequence[Any]) -> tuple[Any, ...]:
         TooLargeError: no memory could hold the result.
     """
     try:
-        return _FORMS[operation.kind](operation, *inputs)
+        with np.errstate(all="ignore"):  # NaN and infinity show by themselves
+            return _FORMS[operation.kind](operation, *inputs)
     except (ValueError, TypeError, IndexError, OverflowError, ArithmeticError) as error:
         if isinstance(error, PellucidError):
             raise
