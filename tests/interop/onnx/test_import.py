@@ -14,7 +14,19 @@ from onnx_models import expected, lenet, model, node, normal
 from pellucid import Network
 from pellucid.errors import ConfigError, DataError, EngineError
 from pellucid.interop.onnx import import_model
-from pellucid.layers import AvgPool2d, BatchNorm, BatchNorm2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU
+from pellucid.layers import (
+    AvgPool2d,
+    BatchNorm,
+    BatchNorm2d,
+    Conv2d,
+    Dropout,
+    Flatten,
+    Linear,
+    MaxPool2d,
+    ReLU,
+    Softmax,
+    Tanh,
+)
 from pellucid.losses import CrossEntropy, LogLoss, SquaredError
 
 
@@ -179,6 +191,30 @@ def test_statistics_of_every_activation_come_flattened(rng: np.random.Generator)
     assert [type(node.layer) for node in net.graph.nodes] == [BatchNorm, Conv2d, Flatten]
     x = normal(rng, 3, 2, 6, 7)
     np.testing.assert_allclose(net.forward(x), expected(made, x), rtol=1e-4, atol=1e-5)
+
+
+def test_a_reshape_behind_a_batch_norm_that_undoes_nothing(rng: np.random.Generator) -> None:
+    weights = {name: np.abs(normal(rng, 84)) for name in "sbmv"} | {"t": np.array([0, -1])}
+    nodes = [
+        node("Flatten", "x", "f"),
+        node("BatchNormalization", "f s b m v", "n"),
+        node("Reshape", "n t", "r"),
+        node("Tanh", "r", "y"),
+    ]
+    made = model(nodes, weights)
+    net = import_model(made.SerializeToString())
+    assert [type(node.layer) for node in net.graph.nodes] == [Flatten, BatchNorm, Tanh]
+    x = normal(rng, 3, 2, 6, 7)
+    np.testing.assert_allclose(net.forward(x), expected(made, x), rtol=1e-4, atol=1e-5)
+
+
+def test_an_activation_of_maps_at_the_end_stays_a_layer(rng: np.random.Generator) -> None:
+    nodes = [node("Conv", "x w", "c"), node("Softmax", "c", "y", axis=1)]
+    made = model(nodes, {"w": normal(rng, 3, 2, 3, 3)})
+    net = import_model(made.SerializeToString(), engine="reference")
+    x = normal(rng, 2, 2, 6, 7)
+    assert [type(node.layer) for node in net.graph.nodes] == [Conv2d, Softmax]
+    np.testing.assert_allclose(net.forward(x), expected(made, x), rtol=1e-5, atol=1e-6)
 
 
 def test_statistics_of_every_activation_before_opset_9(rng: np.random.Generator) -> None:

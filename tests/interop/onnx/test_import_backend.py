@@ -82,6 +82,15 @@ def test_older_forms_give_onnxruntimes_numbers(
     np.testing.assert_allclose(found, expected(made, x), rtol=1e-5, atol=1e-6)
 
 
+def test_where_the_largest_pixels_lie() -> None:
+    nodes = [node("MaxPool", "x", "m y", kernel_shape=[2, 3], strides=[1, 2], pads=[0, 1, 1, 1])]
+    made = model(nodes, {}, (2, 3, 4, 5))
+    made.graph.output[0].type.tensor_type.elem_type = TensorProto.INT64
+    x = normal(RNG(8), 2, 3, 4, 5)
+    (found,) = backend.prepare(made).run([x])
+    np.testing.assert_array_equal(found, expected(made, x))
+
+
 def test_an_even_neighbourhood_reaches_further_up() -> None:
     x = normal(RNG(7), 2, 5, 3, 2)
     prepared = backend.prepare(model([node("LRN", "x", "y", size=4, alpha=0.5, beta=0.6, bias=2.0)], {}, (2, 5, 3, 2)))

@@ -118,6 +118,8 @@ def tensor(**fields: Any) -> TensorProto:
         (tensor(data_type=1, dims=[10**6] * 2, raw_data=b"1234"), r"\[1000000, 1000000\], 4,0.* bytes, and holds 4: "),
         (tensor(data_type=1, dims=[2**62, 2**62, 8], raw_data=b""), "bytes, and holds 0"),
         (tensor(data_type=1, dims=[4, 2, 1, 1], float_data=[1.0]), r"\[4, 2, 1, 1\], 8 numbers, and holds 1"),
+        (tensor(data_type=1, dims=[1], raw_data=bytes(8)), r"\[1\], 4 bytes, and holds 8"),
+        (tensor(data_type=1, dims=[1], float_data=[1.0, 2.0]), r"\[1\], 1 numbers, and holds 2"),
         (tensor(data_type=1, dims=[-4, -2], raw_data=b"1234" * 8), "which has a negative length"),
         (tensor(data_type=8, dims=[1], string_data=[b"a"]), "has element type 8; only plain numbers are taken"),
         (tensor(data_type=99, dims=[1], raw_data=b"1"), "has element type 99"),

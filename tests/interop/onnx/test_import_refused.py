@@ -113,6 +113,9 @@ REFUSED: list[tuple[list[Any], Weights, str]] = [
     ([node("Concat", "x x", "y", axis=7)], {}, "axis 7 is not one of the 4 axes of its input"),
     ([node("Softmax", "x", "y")], {}, r"runs over other entries of \(2, 6, 7\) than the channels"),
     ([node("Add", "x w", "y")], weights(w=(1,)), "adds a constant; that has a layer only as a bias"),
+    ([node("Conv", "x w", "c"), node("Add", "c b", "y")], CONV | weights(b=(4, 5)), "adds a constant; that has"),
+    ([node("Conv", "x w", "c"), node("Add", "c b", "y")], CONV | weights(b=(4, 1)), "adds a constant; that has"),
+    ([node("Conv", "x w", "c"), node("Add", "c b", "y")], CONV | weights(b=(4,)), "adds a constant; that has"),
     ([node("Flatten", "x", "f"), node("Gemm", "f w", "y", transA=1)], weights(w=(84, 2)), "transA turns the batch"),
     ([node("Flatten", "x", "f"), node("Gemm", "f w", "y")], weights(w=(83, 2)), r"multiplies \(N, 84\) by \(83, 2\)"),
     ([node("Flatten", "x", "f"), node("Gemm", "f w b", "y")], weights(w=(84, 2), b=(3, 2)), "not the same to every"),
@@ -161,6 +164,12 @@ def test_inputs_and_outputs_that_no_network_has(settings: dict[str, Any], messag
     size = {"input_shape": (4, 5)} if settings.get("shape") == ("N", 3) else {}
     with pytest.raises(ModelFileError, match=message):
         import_model(model([node("Relu", "x", "y")], **settings).SerializeToString(), **size)
+
+
+def test_a_constant_that_other_nodes_stand_before() -> None:
+    nodes = [node("Conv", "x w", "c"), node("Relu", "c", "r"), node("Add", "c b", "a"), node("Add", "a r", "y")]
+    with pytest.raises(ModelFileError, match="the Add that gives 'a': adds a constant"):
+        import_model(model(nodes, CONV | weights(b=(4, 1, 1))).SerializeToString())
 
 
 def test_without_the_package_onnx(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,7 +99,7 @@ class Draft:
     def only_reader(self, operation: Operation) -> Operation | None:
         """Return the operation that alone reads an operation's first output; None if it has other readers or none."""
         readers = self._readers.get(operation.outputs[0], [])
-        return readers[0] if len(readers) == 1 and operation.outputs[0] not in self.graph.outputs else None
+        return readers[0] if len(readers) == 1 else None
 
     def following_bias(self, operation: Operation, channels: int) -> tuple[Operation, Array] | None:
         """Return the Add of one constant a channel that alone reads an operation's output, and that constant."""
