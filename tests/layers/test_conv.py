@@ -303,6 +303,26 @@ def test_read_only_strided_arrays_give_the_same_in_their_own_dtype(dtype):
         np.testing.assert_allclose(value, expected, rtol=tolerance, atol=tolerance)
 
 
+def test_four_sides_are_the_same_as_a_padded_map() -> None:
+    rng = np.random.default_rng(11)
+    for _ in range(50):
+        sides = tuple((int(before), int(after)) for before, after in rng.integers(0, 5, (2, 2)))
+        top, left = sides[0][0], sides[1][0]
+        layer, plain = (Conv2d(3, (3, 2), (2, 1), padding, (1, 2)) for padding in (sides, 0))
+        x = rng.normal(size=(2, 2, 6, 7))
+        padded = np.pad(x, [(0, 0), (0, 0), *sides])
+        params = layer.init_params((2, 6, 7), rng)
+        (y, saved), (expected, padded_saved) = layer.forward(params, x), plain.forward(params, padded)
+        np.testing.assert_allclose(y, expected, rtol=1e-12, atol=1e-12)
+        dy = rng.normal(size=y.shape)
+        (dx, grads), (wide, expected_grads) = (
+            layer.backward(params, saved, dy),
+            plain.backward(params, padded_saved, dy),
+        )
+        np.testing.assert_allclose(dx, wide[:, :, top : top + 6, left : left + 7], rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(grads["weight"], expected_grads["weight"], rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

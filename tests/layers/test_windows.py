@@ -32,6 +32,24 @@ def test_every_window_reads_the_pixels_of_the_definition() -> None:
                 np.testing.assert_array_equal(found[:, :, i, j].reshape(2, 2, -1), np.stack(expected, axis=-1))
 
 
+def test_which_window_reads_padding_only_and_how_many_pixels_each_reads() -> None:
+    rng = np.random.default_rng(3)
+    found = 0
+    for _ in range(2000):
+        before, after, kernel, stride, dilation, length = (int(n) for n in rng.integers((0, 0, 1, 1, 1, 1), 7))
+        span = dilation * (kernel - 1) + 1
+        if before + length + after < span:
+            continue
+        axis, _ = axes("layer", (length, 1), (kernel, 1), (stride, 1), ((before, after), (0, 0)), (dilation, 1))
+        pixels = [[stride * k + dilation * j - before for j in range(kernel)] for k in range(axis.outputs)]
+        empty = [k for k, taps in enumerate(pixels) if not any(0 <= u < length for u in taps)]
+        assert axis.first_of_padding() == (empty[0] if empty else None)
+        found += bool(empty)
+        low, high = sorted(int(n) for n in rng.integers(-8, 14, 2))
+        assert axis.taps_between(low, high).tolist() == [sum(low <= u < high for u in taps) for taps in pixels]
+    assert found > 300
+
+
 def test_overlap_add_puts_every_value_where_it_was_read() -> None:
     rng = np.random.default_rng(1)
     for _ in range(200):
@@ -93,6 +111,12 @@ def test_ceil_mode_rounds_up_unless_the_window_would_start_in_the_padding(
     assert counts == [floor, ceil]
 
 
+def test_four_sides() -> None:
+    rows, columns = axes("layer", (5, 6), 3, (1, 2), ((1, 2), (0, 3)))
+    assert (rows.before, rows.after, rows.outputs) == (1, 2, 6)
+    assert (columns.before, columns.after, columns.outputs) == (0, 3, 4)
+
+
 def test_a_kernel_larger_than_the_image_is_named_with_its_side() -> None:
     message = r"Conv2d\(1, 3, dilation=2\): its kernel spans 5 pixels, more than the width of the padded input, 4 "
     with pytest.raises(ShapeError, match=message + r"\(input maps are 9×4\); use a smaller kernel"):
@@ -109,6 +133,12 @@ def test_a_kernel_larger_than_the_image_is_named_with_its_side() -> None:
         ({"stride": (1, -1)}, r"stride must .* got \(1, -1\)"),
         ({"dilation": 0}, "dilation must be a whole number of at least 1"),
         ({"padding": -1}, "padding must be a whole number of at least 0"),
+        (
+            {"padding": ((1, 2), 3)},
+            r"padding must be \(\(top, bottom\), \(left, right\)\) in whole .* got \(\(1, 2\), 3\)",
+        ),
+        ({"padding": ((1, 2), (3, -1))}, r"padding must be \(\(top, .* got \(\(1, 2\), \(3, -1\)\)"),
+        ({"padding": ((1, 2), (3, 4), (5, 6))}, r"padding must be \(\(top, "),
         ({"padding": "SAME"}, r"padding must be a number, a pair or one of \('valid', 'same', 'full'\); got 'SAME'"),
     ],
 )

@@ -13,6 +13,7 @@ from pellucid.layers.leaky_relu import LeakyReLU
 from pellucid.layers.linear import Linear
 from pellucid.layers.lp_pool import LPPool2d
 from pellucid.layers.max_pool import MaxPool2d
+from pellucid.layers.pad import Pad2d
 from pellucid.layers.pad_channels import PadChannels
 from pellucid.layers.relu import ReLU
 from pellucid.layers.response_norm import LocalResponseNorm
@@ -39,6 +40,7 @@ __all__ = [
     "Linear",
     "LocalResponseNorm",
     "MaxPool2d",
+    "Pad2d",
     "PadChannels",
     "ReLU",
     "Residual",

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pellucid.arrays import Array, Tensors
-from pellucid.layers.base import Formula, NativeProgram
+from pellucid.errors import EngineError
+from pellucid.layers.base import Formula, NativeProgram, pair
 from pellucid.layers.pooling import Pool2d
 from pellucid.layers.windows import Axis, Pair, overlap_add, pad, windows
 
@@ -21,7 +22,7 @@ class AvgPool2d(Pool2d):
 
     Forward::
 
-        y[t,c,l,m] = 1/n[l,m] · Σ_j Σ_k x[t,c, S·l + j − P, S·m + k − P]
+        y[t,c,l,m] = 1/n[l,m] · Σ_j Σ_k x[t,c, S·l + D·j − P, S·m + D·k − P]
 
     Backward::
 
@@ -33,11 +34,13 @@ class AvgPool2d(Pool2d):
     Args:
         kernel_size: R, or (height, width).
         stride: S; the kernel size if None.
-        padding: P, pixels on each side, a pair, or ``"valid"``, ``"same"``, ``"full"`` as in a convolution.
+        padding: P, pixels on each side, a pair, ((top, bottom), (left, right)), or ``"valid"``, ``"same"``, ``"full"``
+            as in a convolution.
         ceil_mode: round the output size up instead of down; the last windows may hang over the edge.
         count_include_pad: count padded pixels as zeros, instead of leaving them out of the average.
+        dilation: distance D between the pixels of a window; the native engine has D = 1 only.
 
-    Shapes: x (N, C, H, W); y (N, C, H′, W′) with H′ = ⌊(H + 2P − R)/S⌋ + 1.
+    Shapes: x (N, C, H, W); y (N, C, H′, W′) with H′ = ⌊(H + 2P − D(R−1) − 1)/S⌋ + 1.
 
     Raises:
         ConfigError: a setting is out of range.
@@ -46,11 +49,11 @@ class AvgPool2d(Pool2d):
     Source: Epelbaum, "Pooling"; Binding §1, §2.2.1, §2.3.
     """
 
-    dilation: Pair = field(default=1, init=False)
+    dilation: Pair = field(default=1, kw_only=True)
     count_include_pad: bool = True
 
     formula: ClassVar[Formula | None] = Formula(
-        forward=r"y_{tclm} = \frac{1}{n_{lm}} \sum_{j,k} x_{t,c,\,Sl+j-P,\,Sm+k-P}",
+        forward=r"y_{tclm} = \frac{1}{n_{lm}} \sum_{j,k} x_{t,c,\,Sl+Dj-P,\,Sm+Dk-P}",
         backward={
             "dx": r"\frac{\partial J}{\partial x_{tcuv}} = \sum_{l,m}"
             r"\frac{[(u,v) \in (l,m)]}{n_{lm}}\,\frac{\partial J}{\partial y_{tclm}}"
@@ -72,7 +75,13 @@ class AvgPool2d(Pool2d):
         return overlap_add(np.broadcast_to(share, (*dy.shape, rows.kernel, columns.kernel)), rows, columns), {}
 
     def emit(self, program: NativeProgram, slot: int) -> int:
-        """Become a native average pooling."""
+        """Become a native average pooling.
+
+        Raises:
+            EngineError: the window is dilated.
+        """
+        if pair(self.dilation) != (1, 1):
+            raise EngineError(f"{self!r}: the native average pooling has windows without gaps only")
         channels, height, width = program.shape(slot)
         rows, columns = self._axes((height, width))
         scale = (1 / np.outer(self._count(rows), self._count(columns))).ravel().tolist()
@@ -81,5 +90,4 @@ class AvgPool2d(Pool2d):
     def _count(self, axis: Axis) -> Array:
         """Return how many pixels each window counts along one axis; n[l,m] is the product of both."""
         before, after = (axis.before, axis.after) if self.count_include_pad else (0, 0)
-        taps = axis.taps()
-        return ((taps >= -before) & (taps < axis.length + after)).sum(axis=1)
+        return axis.taps_between(-before, axis.length + after)

@@ -39,8 +39,8 @@ class Conv2d(Layer):
         out_channels: number of filters F.
         kernel_size: R, or (height, width).
         stride: S.
-        padding: pixels of zeros on each side, a pair, or ``"valid"`` (0), ``"same"`` (⌈T/S⌉ outputs) or ``"full"``
-            (every overlap).
+        padding: pixels of zeros on each side, a pair, ((top, bottom), (left, right)), or ``"valid"`` (0), ``"same"``
+            (⌈T/S⌉ outputs) or ``"full"`` (every overlap).
         dilation: distance D between the filter's taps.
         groups: split the maps into this many groups, each seeing only its own input maps.
         bias: add a bias per filter.

@@ -33,7 +33,8 @@ class MaxPool2d(Pool2d):
     Args:
         kernel_size: R, or (height, width).
         stride: S; the kernel size if None.
-        padding: P, pixels on each side, a pair, or ``"valid"``, ``"same"``, ``"full"`` as in a convolution.
+        padding: P, pixels on each side, a pair, ((top, bottom), (left, right)), or ``"valid"``, ``"same"``, ``"full"``
+            as in a convolution.
         dilation: distance D between the pixels of a window.
         ceil_mode: round the output size up instead of down; the last windows may hang over the edge.
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from pellucid.arrays import Shape
 from pellucid.errors import ShapeError
 from pellucid.layers.base import Layer, require_maps
@@ -19,7 +17,8 @@ class Pool2d(Layer):
     Args:
         kernel_size: R, or (height, width).
         stride: S; the kernel size if None.
-        padding: P, pixels on each side, a pair, or ``"valid"``, ``"same"``, ``"full"`` as in a convolution.
+        padding: P, pixels on each side, a pair, ((top, bottom), (left, right)), or ``"valid"``, ``"same"``, ``"full"``
+            as in a convolution.
         dilation: distance D between the pixels of a window.
         ceil_mode: round the output size up instead of down; the last windows may hang over the edge.
 
@@ -54,10 +53,9 @@ class Pool2d(Layer):
         return axes(self, (height, width), self.kernel_size, self._stride, self.padding, self.dilation, self.ceil_mode)
 
     def _require_real_pixels(self, side: str, axis: Axis) -> None:
-        taps = axis.taps()
-        inside = ((taps >= 0) & (taps < axis.length)).any(axis=1)
-        if not inside.all():
+        window = axis.first_of_padding()
+        if window is not None:
             raise ShapeError(
-                f"{self!r}: window {int(np.argmin(inside))} along the {side} would hold padding only "
+                f"{self!r}: window {window} along the {side} would hold padding only "
                 f"(input {axis.length}, padding {axis.before} and {axis.after}); use less padding or a smaller stride"
             )

@@ -11,7 +11,7 @@ outputs (Epelbaum N_p, T_p; Binding 1.3; both for D = 1 and P = P′).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -21,7 +21,7 @@ from pellucid.errors import ShapeError
 from pellucid.layers.base import Window, pair, require, require_pair
 
 Pair = int | tuple[int, int]
-Padding = int | tuple[int, int] | Literal["valid", "same", "full"]
+Padding = int | tuple[int, int] | tuple[tuple[int, int], tuple[int, int]] | Literal["valid", "same", "full"]
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,24 @@ class Axis:
         """The window as native steps take it."""
         return (self.kernel, self.stride, self.dilation, self.before)
 
-    def taps(self) -> Array:
-        """Return the input index of every (output, tap) pair, shape (outputs, kernel); padding is out of range."""
-        return self.stride * np.arange(self.outputs)[:, None] + self.dilation * np.arange(self.kernel) - self.before
+    def first_of_padding(self) -> int | None:
+        """Return the first window that reads padding only; None if there is none."""
+        early = range(min(self.outputs, -(-self.before // self.stride)))
+        if self.dilation <= self.length:
+            early = early[:1]  # taps this close do not jump over the map, and the first window reaches least far
+        for window in early:
+            start = self.stride * window - self.before
+            if start + self.span <= 0 or start % self.dilation >= self.length:
+                return window
+        late = -(-(self.length + self.before) // self.stride)
+        return late if late < self.outputs else None
+
+    def taps_between(self, low: int, high: int) -> Array:
+        """Return how many inputs each window reads from index ``low`` to below ``high``, shape (outputs,)."""
+        starts = self.stride * np.arange(self.outputs) - self.before
+        # Tap j reads start + D·j, which reaches an index with j = ⌈(index − start)/D⌉.
+        first, last = (np.clip(-((starts - index) // self.dilation), 0, self.kernel) for index in (low, high))
+        return last - first
 
 
 def check_window(layer: object, kernel_size: Pair, stride: Pair, padding: object, dilation: Pair) -> None:
@@ -70,8 +85,23 @@ def check_window(layer: object, kernel_size: Pair, stride: Pair, padding: object
     if isinstance(padding, str):
         names = ("valid", "same", "full")
         require(padding in names, layer, f"padding must be a number, a pair or one of {names}; got {padding!r}")
+    elif has_sides(padding):
+        check_sides(layer, padding)
     else:
         require_pair(layer, "padding", padding, least=0)
+
+
+def has_sides(padding: object) -> bool:
+    """Tell whether padding is given for each of the four sides, ((top, bottom), (left, right))."""
+    sides: tuple[object, ...] = padding if isinstance(padding, tuple) else ()  # pyright: ignore
+    return any(isinstance(side, tuple) for side in sides)
+
+
+def check_sides(layer: object, padding: Any) -> None:
+    """Check padding that is given for each side; raises :class:`~pellucid.errors.ConfigError` naming the layer."""
+    pairs: list[Any] = [list(side) if isinstance(side, tuple) else [] for side in padding]  # pyright: ignore
+    good = [len(side) for side in pairs] == [2, 2] and all(type(n) is int and n >= 0 for side in pairs for n in side)
+    require(good, layer, f"padding must be ((top, bottom), (left, right)) in whole numbers; got {padding!r}")
 
 
 def axes(
@@ -119,8 +149,8 @@ def _pads(padding: Padding, axis: int, length: int, span: int, stride: int) -> t
     if padding == "same":
         total = max((-(-length // stride) - 1) * stride + span - length, 0)
         return total // 2, total - total // 2
-    amount = pair(padding)[axis]
-    return amount, amount
+    amount = padding if isinstance(padding, int) else padding[axis]
+    return (amount, amount) if isinstance(amount, int) else amount
 
 
 def pad(x: Array, rows: Axis, columns: Axis, value: float = 0.0) -> Array:
