@@ -29,7 +29,7 @@ def compile_c(*arguments: object) -> None:
 class CNetwork:
     """A network's C file, compiled into a library and loaded."""
 
-    def __init__(self, network: Network, folder: Path, *, optimize: str = "-O1") -> None:
+    def __init__(self, network: Network, folder: Path, *, optimize: str = "-O0") -> None:
         self.source = folder / "net.c"
         write_c(network, self.source)
         library = folder / f"net-{next(_NUMBERS)}.so"  # one that is loaded already would not be read again

@@ -26,6 +26,10 @@ class ModelFileError(PellucidError, ValueError):
     """A model file is damaged, incomplete, or describes something this version does not know."""
 
 
+class ExportError(PellucidError, ValueError):
+    """A network cannot be written in the format asked for: the format has no form for a part of it, or no room."""
+
+
 class FileWriteError(PellucidError, OSError):
     """A file cannot be written; what was there before is still there."""
 

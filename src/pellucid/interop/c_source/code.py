@@ -107,12 +107,17 @@ def _rows(texts: Array, depth: int) -> list[str]:
         return _wrapped(texts, pad)
     lines: list[str] = []
     for part in texts:
-        inner = _rows(part, depth + 1)
-        if part.ndim == 1 and len(inner) == 1:
-            lines.append(f"{pad}{{{inner[0].strip().rstrip(',')}}},")
+        line = f"{pad}{_inline(part)}," if part.size <= _WIDTH // 2 else ""
+        if line and len(line) <= _WIDTH:
+            lines.append(line)
         else:
-            lines += [pad + "{", *inner, pad + "},"]
+            lines += [pad + "{", *_rows(part, depth + 1), pad + "},"]
     return lines
+
+
+def _inline(texts: Array) -> str:
+    parts = texts.tolist() if texts.ndim == 1 else map(_inline, texts)
+    return "{" + ", ".join(parts) + "}"
 
 
 def _wrapped(texts: Array, pad: str) -> list[str]:

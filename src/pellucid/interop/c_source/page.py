@@ -7,7 +7,7 @@ from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from pellucid.errors import ConfigError
+from pellucid.errors import ExportError
 from pellucid.interop.atomic import write_atomically
 from pellucid.interop.c_source.code import array, comment, identifier
 from pellucid.interop.c_source.program import Program, Step, lower
@@ -35,14 +35,14 @@ def write_c(network: Network, path: str | Path, *, force: bool = False) -> None:
         force: write networks of more than 8 MB of weights too; compilers take long over them.
 
     Raises:
-        ConfigError: a layer or the loss has no C form (one of your own), or the weights are too many.
+        ExportError: a layer or the loss has no C form (one of your own), or the weights are too many.
         DataError: a weight is NaN, or does not fit into float32.
         FileWriteError: the file cannot be written.
     """
     target = Path(path)
     program = lower(network)
     if program.weight_bytes > LIMIT and not force:
-        raise ConfigError(
+        raise ExportError(
             f"the network has {program.weight_bytes / 1e6:.1f} MB of weights; the C form is for small networks, up to "
             f"{LIMIT / 1e6:.0f} MB. Export it to ONNX, or force it (force=True, or --force)"
         )

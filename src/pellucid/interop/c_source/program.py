@@ -13,7 +13,7 @@ from pellucid import layers
 from pellucid.arrays import Array, Shape, Tensors
 from pellucid.engine import reference
 from pellucid.engine.memory import Piece, place
-from pellucid.errors import ConfigError, DataError
+from pellucid.errors import DataError, ExportError
 from pellucid.graph import INPUT, Node
 from pellucid.interop.c_source import routines, sliding
 from pellucid.interop.c_source.code import Names
@@ -100,7 +100,7 @@ def lower(network: Network) -> Program:
     """Return the program of a network.
 
     Raises:
-        ConfigError: a layer or the loss has no C form.
+        ExportError: a layer or the loss has no C form.
         DataError: a weight is NaN, or does not fit into float32.
     """
     return _Lowering(network).program()
@@ -138,7 +138,7 @@ class _Lowering:
             self._values[node.name] = inputs[0]
             return
         if kind not in _ROUTINES:
-            raise ConfigError(f"layer {node.name!r}, {layer!r}, has no C form; there is one for the layers of Pellucid")
+            raise ExportError(f"layer {node.name!r}, {layer!r}, has no C form; there is one for the layers of Pellucid")
         title, own = f"{node.name}: {layer!r}, {_sizes(*node.input_shapes)} -> {_sizes(node.shape)}", self._own(node)
         if norm is not None:
             own = _folded(own, norm, self._own(norm))
@@ -151,7 +151,7 @@ class _Lowering:
         """Add the loss's own activation; return the value that is the network's prediction."""
         loss = self._network.loss
         if type(loss) not in _ACTIVATIONS:
-            raise ConfigError(f"the loss {loss!r} has no C form; there is one for the losses of Pellucid")
+            raise ExportError(f"the loss {loss!r} has no C form; there is one for the losses of Pellucid")
         activation, shape = _ACTIVATIONS[type(loss)], self._network.output_shape
         if activation is not None:
             routine = activation(Place("", None, {}, (shape,), shape))
