@@ -16,7 +16,10 @@ from pellucid.interop.c_source import write_c
 
 COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 needs_compiler = pytest.mark.skipif(COMPILER is None, reason="there is no C compiler")
-STRICT = ("-std=c99", "-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wmissing-prototypes", "-Werror")
+STRICT = (
+    *("-std=c99", "-pedantic", "-Werror", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wmissing-prototypes"),
+    *("-Wdouble-promotion", "-Wcast-qual", "-Wundef", "-Wstrict-prototypes"),
+)
 _NUMBERS = itertools.count()
 
 

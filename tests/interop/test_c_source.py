@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from math import prod
 from pathlib import Path
@@ -235,6 +236,20 @@ def test_sanitizers_find_nothing(tmp_path: Path) -> None:
     np.testing.assert_allclose(found, np.tile(expected, (4, 1)), atol=1e-5)
 
 
+@pytest.mark.skipif(shutil.which("c++") is None, reason="there is no C++ compiler")
+def test_programs_in_cpp_may_call_it(tmp_path: Path) -> None:
+    network = Network([Linear(1, bias=False)], (2,), loss="squared_error", engine="reference")
+    network.parameters["0.weight"] = [[1.5, -2]]
+    write_c(network, tmp_path / "net.c")
+    compile_c("-c", tmp_path / "net.c", "-o", tmp_path / "net.o")
+    (tmp_path / "main.cpp").write_text(
+        '#define NET_DECLARATIONS_ONLY\n#include "net.c"\n'
+        "int main() { float x[] = {4, 1}, y; net_predict(x, &y); return int(y); }\n"
+    )
+    subprocess.run(["c++", tmp_path / "main.cpp", tmp_path / "net.o", "-lm", "-o", tmp_path / "main"], check=True)
+    assert subprocess.run([tmp_path / "main"]).returncode == 1.5 * 4 - 2 * 1
+
+
 def test_the_same_network_gives_the_same_file(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
@@ -276,6 +291,17 @@ def test_it_needs_nothing_but_math(tmp_path: Path) -> None:
     compile_c("-O2", "-c", "-ffreestanding", "-fno-builtin", tmp_path / "net.c", "-o", tmp_path / "net.o")
     wanted = subprocess.run(["nm", "-u", tmp_path / "net.o"], capture_output=True, text=True, check=True).stdout.split()
     assert set(wanted) - {"U", "_GLOBAL_OFFSET_TABLE_", "memset", "memcpy"} == {"expf", "tanhf"}
+
+
+def test_the_document_shows_what_compiles(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs/deploy.md").read_text()
+    (shown,) = re.findall(r"^```c\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+    head, body = shown.split("\n\n")
+    arrays = "const uint8_t pixels[DIGITS_INPUTS] = {0}; const float numbers[DIGITS_INPUTS] = {0};"
+    (tmp_path / "main.c").write_text(f"{head}\nint main(void)\n{{\n{arrays}\n{body}return probabilities[0] > 1;\n}}\n")
+    write_c(zoo.digits(engine="reference"), tmp_path / "digits.c")
+    compile_c(tmp_path / "main.c", tmp_path / "digits.c", "-o", tmp_path / "main", "-lm")
+    subprocess.run([tmp_path / "main"], check=True)
 
 
 def test_values_take_turns_in_the_scratch(tmp_path: Path) -> None:
