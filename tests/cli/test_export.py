@@ -31,7 +31,7 @@ def test_c(cli, model, tmp_path, images):
 
 
 def test_onnx(cli, model, tmp_path, images):
-    pytest.importorskip("pellucid.interop.onnx", reason="there is no ONNX export yet")
+    pytest.importorskip("pellucid.interop.onnx", reason="there is no ONNX export")
     runtime = pytest.importorskip("onnxruntime", reason="needs ONNX Runtime")
     target = tmp_path / "digits.onnx"
     told = cli.json("export", model, "--to", "onnx", "--output", target)

@@ -121,6 +121,7 @@ def test_the_mean_is_taken_off(per: tuple[int, ...], tmp_path: Path) -> None:
         ([Flatten()], (2, 3, 1)),
         ([Dropout(0.5), Flatten(), Dropout(0.1)], (2, 1, 2)),
         ([Linear(3)], (4,)),
+        ([Conv2d(3, 2)], (1, 4, 5)),
         ([ReLU()], (3,)),
     ],
 )

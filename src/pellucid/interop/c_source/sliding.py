@@ -47,6 +47,8 @@ def conv(place: Place) -> Routine:
         f"y[f][l][m] = bias[f] + sum over c, j, k of weight[f][c][j][k] "
         f"x[{_source(layer, filters, maps)}][{_position(rows, 'l', 'j')}][{_position(columns, 'm', 'k')}]"
     )
+    if "first" in arrays:
+        formula += "; x is 0 outside, and tap k finds x inside for first[k] <= m < end[k]"
     return Routine(formula, code.lines, arrays)
 
 
