@@ -12,7 +12,7 @@ from native_nets import JOINED, NETS
 from zoo_graphs import graph_of, narrowed
 
 from pellucid import Network, zoo
-from pellucid.errors import ConfigError, ExportError, ShapeError
+from pellucid.errors import ConfigError, DataError, ExportError, ShapeError
 from pellucid.interop.torch import from_module, state_dict, to_module
 from pellucid.layers import (
     ELU,
@@ -253,6 +253,21 @@ def test_what_is_no_sequential() -> None:
     assert "got Reversed" in told_by(Reversed(nn.Linear(2, 2)), (2,))
     assert "0: Reversed(" in told_by(nn.Sequential(Reversed(nn.Linear(2, 2))), (2,))
     assert "a network needs at least one layer" in told_by(nn.Sequential(nn.Identity()), (2,))
+
+
+@pytest.mark.parametrize("shape", [None, 4, (0,), (2, 3), ("4",), (1, 8, 8, 8)])
+def test_shapes_that_are_none(shape: Any) -> None:
+    with pytest.raises((ConfigError, ShapeError), match=r"give input_shape|input_shape must be"):
+        from_module(nn.Sequential(nn.Linear(4, 2)), shape)
+
+
+def test_weights_that_cannot_be_used() -> None:
+    module = nn.Sequential(nn.Linear(2, 2))
+    module[0].bias.data[1] = torch.nan
+    with pytest.raises(DataError, match=r"'0\.bias': the new values contain NaN"):
+        from_module(module, (2,))
+    with pytest.raises(DataError, match=r"'0\.weight' must be real numbers, got dtype complex64"):
+        from_module(nn.Sequential(nn.Linear(2, 2, dtype=torch.complex64)), (2,))
 
 
 #: those that PyTorch has nothing for

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from pellucid.arrays import Shape
+from pellucid.arrays import Array, Shape
 from pellucid.errors import ConfigError, ShapeError
+from pellucid.graph import Graph
 from pellucid.interop.torch.installed import require_torch
 from pellucid.interop.torch.weights import load_state_dict
 from pellucid.layers import (
@@ -55,20 +56,27 @@ def from_module(module: Any, input_shape: Shape, **settings: Any) -> Network:
     Raises:
         ConfigError: modules or options that have no counterpart; the message lists all of them by path.
         ShapeError: a module does not fit what reaches it.
+        DataError: weights that are NaN, infinite or complex.
         MissingExtraError: PyTorch is not installed.
     """
     torch = require_torch("from_module")
     from pellucid.network import Network
 
-    reader = _Reader(torch.nn, tuple(input_shape))
+    shape = Graph(Flatten(), input_shape).input_shape
+    reader = _Reader(torch.nn, shape)
     reader.read(module)
     tensors: dict[str, Any] = module.state_dict()
     if "dtype" not in settings:
         doubles = any(tensor.dtype == torch.float64 for tensor in tensors.values())
         settings["dtype"] = "float64" if doubles else "float32"
-    network = Network(reader.layers, tuple(input_shape), **settings)
-    load_state_dict(network, {name: tensor.cpu().double().numpy() for name, tensor in tensors.items()})
+    network = Network(reader.layers, shape, **settings)
+    load_state_dict(network, {name: _array(tensor.cpu()) for name, tensor in tensors.items()})
     return network
+
+
+def _array(tensor: Any) -> Array:
+    """Return a tensor's numbers; NumPy lacks some of PyTorch's narrow types."""
+    return tensor.double().numpy() if tensor.is_floating_point() else tensor.numpy()
 
 
 #: makes the layer for a module at a path that something of a shape reaches; None for nothing to do
