@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import pickle
 import re
+import sys
 import zipfile
 from pathlib import Path
 
@@ -11,8 +12,8 @@ import pytest
 import safetensors.numpy
 
 from pellucid import Network
-from pellucid.errors import DataError, ModelFileError, ShapeError
-from pellucid.interop.torch import load_state_dict, state_dict
+from pellucid.errors import DataError, FileWriteError, MissingExtraError, ModelFileError, ShapeError
+from pellucid.interop.torch import from_module, load_state_dict, save_state_dict, state_dict, to_module
 from pellucid.layers import BatchNorm2d, Conv2d, GlobalAvgPool2d, Linear, ReLU
 
 NAMES = [
@@ -119,10 +120,25 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     net, other = network(), network()
     net.loss_and_gradients(np.random.default_rng(1).random((4, 2, 5, 5)), [0, 1, 1, 0])
     net.parameters["fc.bias"] = [3, 4]
-    safetensors.numpy.save_file(state_dict(net), tmp_path / "w.safetensors")
+    save_state_dict(net, tmp_path / "w.safetensors")
     load_state_dict(other, tmp_path / "w.safetensors")
     x = np.random.default_rng(2).random((3, 2, 5, 5))
     np.testing.assert_array_equal(other.forward(x), net.forward(x))
+    read = safetensors.numpy.load_file(tmp_path / "w.safetensors")
+    assert sorted(read) == sorted(NAMES)
+    np.testing.assert_array_equal(read["fc.bias"], np.array([3, 4], np.float32))
+    assert read["bn1.num_batches_tracked"] == np.array(1)
+    with pytest.raises(FileWriteError, match="there is no folder"):
+        save_state_dict(net, tmp_path / "no" / "w.safetensors")
+
+
+def test_modules_need_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    told = "needs PyTorch, which cannot be imported .*: pip install torch"
+    with pytest.raises(MissingExtraError, match="from_module " + told):
+        from_module(object(), (1,))
+    with pytest.raises(MissingExtraError, match="to_module " + told):
+        to_module(network())
 
 
 def test_counts_of_batches_may_be_missing() -> None:

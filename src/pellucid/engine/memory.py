@@ -68,8 +68,14 @@ class PlannedMemory:
 
 
 @dataclass
-class _Piece:
-    """A piece of memory that is needed from one moment to another."""
+class Piece:
+    """A piece of memory that is needed from one moment to another.
+
+    Attributes:
+        size: its length.
+        start, end: the moments.
+        place: where it begins, as :func:`place` finds.
+    """
 
     size: int
     start: int
@@ -77,9 +83,11 @@ class _Piece:
     place: int = -1
 
     def touch(self, moment: int) -> None:
+        """Need it at that moment too."""
         self.start, self.end = min(self.start, moment), max(self.end, moment)
 
-    def meets(self, other: _Piece) -> bool:
+    def meets(self, other: Piece) -> bool:
+        """Tell whether both are needed at some moment."""
         return self.start <= other.end and other.start <= self.end
 
 
@@ -92,8 +100,8 @@ def plan(slots: Sequence[Slot], steps: Sequence[Step], output: int, *, training:
         training: whether there is a way back.
     """
     never = 2 * len(steps) + 1
-    values = [_Piece(slot.lanes, never, -2) for slot in slots]
-    deltas = [_Piece(slot.lanes, never, -2) for slot in slots]
+    values = [Piece(slot.lanes, never, -2) for slot in slots]
+    deltas = [Piece(slot.lanes, never, -2) for slot in slots]
     value_roots, delta_roots = ([_root(slots, i, kind) for i in range(len(slots))] for kind in (False, True))
     value = [values[root] for root, _ in value_roots]
     delta = [deltas[root] for root, _ in delta_roots]
@@ -101,7 +109,7 @@ def plan(slots: Sequence[Slot], steps: Sequence[Step], output: int, *, training:
     value[output].touch(len(steps))
     if training:
         delta[output].touch(len(steps))
-    notes: list[_Piece] = []
+    notes: list[Piece] = []
     for now, step in enumerate(steps):
         for number in step.slots:
             value[number].touch(now)
@@ -117,7 +125,7 @@ def plan(slots: Sequence[Slot], steps: Sequence[Step], output: int, *, training:
             value[step.output].touch(back)
     used = [piece for piece in (*values, *deltas, *notes) if piece.start <= piece.end]
     reused = not training or sum(piece.size for piece in used) > SMALL
-    size = _place(used, apart=not reused)
+    size = place(used, apart=not reused)
     return Layout(
         [values[root].place + offset for root, offset in value_roots],
         [deltas[root].place + offset if deltas[root].place >= 0 else -1 for root, offset in delta_roots],
@@ -140,20 +148,24 @@ def _root(slots: Sequence[Slot], number: int, of_delta: bool) -> tuple[int, int]
         slot = slots[number]
 
 
-def _notes(slots: Sequence[Slot], step: Step, now: int, back: int) -> _Piece:
+def _notes(slots: Sequence[Slot], step: Step, now: int, back: int) -> Piece:
     source, output = slots[step.input], slots[step.output]
     if step.op in _NOTE_FORWARD:
-        return _Piece(prod((output.channels, output.height, output.width)), now, back)
+        return Piece(prod((output.channels, output.height, output.width)), now, back)
     if step.side and back > now:
         lanes = winograd.arena_lanes(step.side, source.channels, output.channels, output.height, output.width)
-        return _Piece(lanes, back, back)
-    return _Piece(0, 0, -1)
+        return Piece(lanes, back, back)
+    return Piece(0, 0, -1)
 
 
-def _place(pieces: list[_Piece], *, apart: bool) -> int:
-    """Give every piece a place, the largest first, each in the lowest gap that is free while it is needed."""
+def place(pieces: list[Piece], *, apart: bool = False) -> int:
+    """Give every piece a place, the largest first, each in the lowest gap that is free while it is needed.
+
+    Returns:
+        how much memory they need together; with ``apart``, none shares its place.
+    """
     size = 0
-    placed: list[_Piece] = []
+    placed: list[Piece] = []
     for piece in sorted(pieces, key=lambda piece: -piece.size):
         piece.place = 0
         for other in placed:  # by place

@@ -16,6 +16,7 @@ import numpy as np
 from pellucid.arrays import Array, Tensors
 from pellucid.errors import DataError, ModelFileError, ShapeError
 from pellucid.interop import model_file
+from pellucid.interop.atomic import write_atomically
 
 if TYPE_CHECKING:
     from pellucid.network import Network
@@ -29,13 +30,26 @@ def state_dict(network: Network) -> Tensors:
     """Return copies of all parameters and running statistics, under PyTorch's names.
 
     ``model.load_state_dict({name: torch.from_numpy(array) for name, array in state_dict(net).items()})`` takes them;
-    ``safetensors.numpy.save_file(state_dict(net), path)`` writes them to a file.
+    :func:`save_state_dict` writes them to a file.
     """
     own = {_torch_name(name): value for name, value in (*network.parameters.items(), *network.state.items())}
     return {
         name: value.astype(np.int64).reshape(()) if name.endswith(_TORCH_COUNT) else value.copy()
         for name, value in own.items()
     }
+
+
+def save_state_dict(network: Network, path: str | Path) -> None:
+    """Write all parameters and running statistics, under PyTorch's names, to a .safetensors file, whole or not at all.
+
+    ``model.load_state_dict(safetensors.torch.load_file(path))`` reads them, and so does :func:`load_state_dict`.
+
+    Raises:
+        FileWriteError: the file cannot be written; one that was there stays as it was.
+    """
+    import safetensors.numpy
+
+    write_atomically(Path(path), safetensors.numpy.save(state_dict(network), {"format": "pt"}))
 
 
 def load_state_dict(network: Network, source: str | Path | Mapping[str, Any]) -> None:
