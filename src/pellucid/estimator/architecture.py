@@ -93,7 +93,7 @@ def make_network(
         made = default_layers(input_shape, outputs)
     elif isinstance(architecture, str):
         made = build(architecture, input_shape=input_shape, classes=outputs).graph
-    elif callable(architecture):
+    elif callable(architecture) and not isinstance(architecture, Layer):  # layers can be called too
         made = architecture(input_shape=input_shape, classes=outputs)
     if isinstance(made, Network):
         network = made.copy()

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
 
-from pellucid.arrays import Array
+from pellucid.arrays import Array, Shape
 from pellucid.augmentation import Augmentation
 from pellucid.errors import ConfigError, ShapeError
 from pellucid.estimator.architecture import Architecture, make_network
+from pellucid.estimator.contract import BaseEstimator, check_is_fitted, check_random_state, validate_data
 from pellucid.estimator.intake import flatten, merge_equal, resolve_shape
 from pellucid.estimator.monitor import Monitor
 from pellucid.estimator.scaling import Scaling
@@ -22,9 +22,26 @@ from pellucid.optimizers import Optimizer
 from pellucid.schedules import Schedule
 from pellucid.training.batches import split
 
+#: settings that are numbers, and what they may be
+_LIMITS: dict[str, tuple[Callable[[float], bool], str]] = {
+    "validation_fraction": (lambda value: 0 < value < 1, "a number between 0 and 1"),
+    "n_iter_no_change": (lambda value: value >= 1, "a number of at least 1, or inf"),
+    "tol": (lambda value: 0 <= value < np.inf, "a finite number and not negative"),
+    "alpha": (lambda value: 0 <= value < np.inf, "a finite number and not negative"),
+}
+
 
 class ConvNet(BaseEstimator):
     """Base of :class:`ConvNetClassifier` and :class:`ConvNetRegressor`."""
+
+    network_: Network
+    input_shape_: Shape
+    n_iter_: int
+    loss_curve_: list[float]
+    validation_scores_: list[float] | None
+    best_validation_score_: float | None
+    _seed: int
+    _scaling: Scaling | None
 
     def __init__(
         self,
@@ -76,53 +93,74 @@ class ConvNet(BaseEstimator):
     def _starts_afresh(self) -> bool:
         return not (self.warm_start and hasattr(self, "network_"))
 
-    def _take_in(self, X: Any, *, reset: bool, **targets: Any) -> Any:
-        """Return X as images, or vectors, of the numbers it came with; and y as scikit-learn validates it, if given.
+    def _take_in(self, X: Any, y: Any, *, reset: bool, y_numeric: bool = False) -> tuple[Array, Array]:
+        """Return X as images, or vectors, of the numbers it came with; and y as scikit-learn validates it.
 
         Raises:
             ValueError, TypeError: scikit-learn's, for what no estimator takes.
+            ConfigError: a setting is out of range.
             ConfigError, ShapeError: see :func:`~pellucid.estimator.intake.resolve_shape`.
         """
+        self._check_settings()
         flat, shape = flatten(X)
-        checked: Any = validate_data(self, flat, dtype="numeric", reset=reset, **targets)
-        rows, y = checked if targets else (checked, None)
+        rows, y = validate_data(self, flat, y=y, reset=reset, dtype="numeric", multi_output=True, y_numeric=y_numeric)
         if reset:
             self.input_shape_ = resolve_shape(self.input_shape, shape, rows.shape[1])
-        elif shape is not None and shape != self.input_shape_:
-            raise ShapeError(f"X has samples of shape {shape}, but {type(self).__name__} learnt {self.input_shape_}")
-        images = rows.reshape(len(rows), *self.input_shape_)
-        return (images, y) if targets else images
+        return self._images(rows, shape), y
 
-    def _train(self, x: Array, target: Array, weight: Array, *, afresh: bool, once: bool = False) -> None:
+    def _images(self, rows: Array, shape: Shape | None) -> Array:
+        if shape is not None and shape != self.input_shape_:
+            raise ShapeError(f"X has samples of shape {shape}, but {type(self).__name__} learnt {self.input_shape_}")
+        return rows.reshape(len(rows), *self.input_shape_)
+
+    def _train(self, x: Array, target: Array, weight: Array, *, afresh: bool, once: bool) -> None:
         """Train on samples that have been taken in.
 
         Args:
             x: (N, ...), as :meth:`_take_in` returns them.
             target: (N, K), as the loss takes them.
-            weight: (N,), all positive.
+            weight: (N,), not negative; samples of weight 0 are left out.
             afresh: begin with a new network, not with the one there is.
             once: go over the samples once, and hold nothing out.
         """
-        self._check_settings()
         if afresh:
-            seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-            self._seed, self.loss_curve_, self.validation_scores_ = seed, [], None
-        training, held = self._hold_out(target) if self.early_stopping and not once else (slice(None), None)
-        held_out = None if held is None else (x[held], target[held], weight[held])
-        x, target, weight = x[training], target[training], weight[training]
-        if len(x) <= self.batch_size:
-            x, target, weight = merge_equal(x, target, weight)
+            self._seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        rows, held = np.flatnonzero(weight), None
+        if self.early_stopping and not once:
+            training, held = self._hold_out(target[rows])
+            rows, held = rows[training], rows[held]
+        data = (x, target, weight) if len(rows) == len(x) else (x[rows], target[rows], weight[rows])
+        if len(rows) <= self.batch_size:
+            data = merge_equal(*data)
         if afresh:
-            self._scaling = Scaling.of(x, weight) if self.standardize else None
-            self._learn_targets(target, weight)
-            self.network_ = self._new_network(target.shape[1])
+            self._start_over(*data)
+        score = None if held is None else self._scorer(x[held], target[held], weight[held])
+        self._run(*data, Monitor(self.n_iter_no_change, self.tol, score), 1 if once else self.max_iter)
+
+    def _start_over(self, x: Array, target: Array, weight: Array) -> None:
+        """Forget what was learnt; take the scaling from what is to be trained on, and make a new network."""
+        self.loss_curve_ = []
+        self.validation_scores_ = self.best_validation_score_ = None
+        self._scaling = Scaling.of(x, weight) if self.standardize else None
+        self._learn_targets(target, weight)
+        self.network_ = make_network(
+            self.network,
+            self.input_shape_,
+            target.shape[1],
+            loss=self._loss(),
+            seed=self._seed,
+            alpha=self.alpha,
+            engine=self.engine,
+            n_jobs=self.n_jobs,
+        )
+
+    def _run(self, x: Array, target: Array, weight: Array, monitor: Monitor, epochs: int) -> None:
         self.network_.n_jobs = self.n_jobs
-        monitor = Monitor(self.n_iter_no_change, self.tol, held_out and self._scorer(*held_out))
         self.network_.fit(
             self._scaled(x),
             self._network_target(target),
             sample_weight=weight,
-            epochs=1 if once else self.max_iter,
+            epochs=epochs,
             batch_size=self.batch_size,
             optimizer=self.optimizer,
             learning_rate=self.learning_rate,
@@ -131,32 +169,22 @@ class ConvNet(BaseEstimator):
             verbose=int(bool(self.verbose)),
         )
         self.n_iter_ = len(monitor.losses)
-        self.loss_curve_ += monitor.losses
-        if held_out is not None:
+        self.loss_curve_ = [*self.loss_curve_, *monitor.losses]
+        if monitor.scores:
             self.validation_scores_ = [*(self.validation_scores_ or []), *monitor.scores]
-            self.best_validation_score_ = max(self.validation_scores_, default=np.nan)
+            self.best_validation_score_ = max(self.validation_scores_)
 
     def _outputs(self, X: Any, *, activated: bool = True) -> Array:
         """Return the network's outputs (N, K), after the loss's activation or before it."""
         check_is_fitted(self)
-        images = self._scaled(self._take_in(X, reset=False))
+        flat, shape = flatten(X)
+        rows = validate_data(self, flat, reset=False, dtype="numeric")
+        images = self._scaled(self._images(rows, shape))
         self.network_.n_jobs = self.n_jobs
         return self.network_.predict(images) if activated else self.network_.forward(images)
 
     def _scaled(self, images: Array) -> Array:
         return images if self._scaling is None else self._scaling.apply(images, self.network_.dtype)
-
-    def _new_network(self, outputs: int) -> Network:
-        return make_network(
-            self.network,
-            self.input_shape_,
-            outputs,
-            loss=self._loss(),
-            seed=self._seed,
-            alpha=self.alpha,
-            engine=self.engine,
-            n_jobs=self.n_jobs,
-        )
 
     def _hold_out(self, target: Array) -> tuple[Array, Array]:
         training, held = split(target, self.validation_fraction, self._seed)
@@ -169,7 +197,8 @@ class ConvNet(BaseEstimator):
 
     def _scorer(self, x: Array, target: Array, weight: Array) -> Any:
         """Return what tells the score on samples that were held out."""
-        return lambda: self._score_of(self.network_.predict(self._scaled(x)), target, weight)
+        scaled = self._scaled(x)
+        return lambda: self._score_of(self.network_.predict(scaled), target, weight)
 
     def _loss(self) -> str:
         raise NotImplementedError
@@ -187,12 +216,7 @@ class ConvNet(BaseEstimator):
     def _check_settings(self) -> None:
         require_count("max_iter", self.max_iter)
         require_count("batch_size", self.batch_size)
-        _require(0 < self.validation_fraction < 1, "validation_fraction", "between 0 and 1", self.validation_fraction)
-        _require(self.n_iter_no_change >= 1, "n_iter_no_change", "at least 1, or inf", self.n_iter_no_change)
-        _require(0 <= self.tol < np.inf, "tol", "finite and not negative", self.tol)
-        _require(0 <= self.alpha < np.inf, "alpha", "finite and not negative", self.alpha)
-
-
-def _require(good: bool, name: str, wanted: str, value: Any) -> None:
-    if not good:
-        raise ConfigError(f"{name} must be {wanted}, got {value!r}")
+        for name, (good, wanted) in _LIMITS.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, Real) or not good(float(value)):
+                raise ConfigError(f"{name} must be {wanted}, got {value!r}")

@@ -6,15 +6,18 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
-from sklearn.base import ClassifierMixin
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
-from sklearn.utils.validation import column_or_1d
 
 from pellucid.arrays import Array
 from pellucid.augmentation import Augmentation
 from pellucid.errors import ConfigError, DataError
 from pellucid.estimator.architecture import Architecture
 from pellucid.estimator.base import ConvNet
+from pellucid.estimator.contract import (
+    ClassifierMixin,
+    check_classification_targets,
+    column_or_1d,
+    type_of_target,
+)
 from pellucid.estimator.weights import check_weights, class_weights
 from pellucid.metrics import accuracy
 from pellucid.optimizers import Optimizer
@@ -76,6 +79,9 @@ class ConvNetClassifier(ClassifierMixin, ConvNet):
         >>> classifier.score(digits.images[1500:], digits.target[1500:]) > 0.9
         True
     """
+
+    classes_: Array
+    _multilabel: bool
 
     def __init__(
         self,
@@ -144,7 +150,7 @@ class ConvNetClassifier(ClassifierMixin, ConvNet):
                 :mod:`pellucid.errors`.
         """
         afresh = self._starts_afresh()
-        x, y = self._take_in(X, reset=afresh, y=y, multi_output=True)
+        x, y = self._take_in(X, y, reset=afresh)
         y = _labels(y)
         if afresh:
             self._learn_classes(y)
@@ -174,7 +180,7 @@ class ConvNetClassifier(ClassifierMixin, ConvNet):
         if afresh and classes is None:
             raise ConfigError("classes must be passed on the first call to partial_fit: all labels that will ever come")
         known = None if classes is None else np.unique(np.asarray(classes))
-        x, y = self._take_in(X, reset=afresh, y=y, multi_output=True)
+        x, y = self._take_in(X, y, reset=afresh)
         y = _labels(y)
         if afresh:
             self._learn_classes(y, known)
@@ -214,35 +220,38 @@ class ConvNetClassifier(ClassifierMixin, ConvNet):
             return
         classes = np.unique(y) if known is None else known
         if len(classes) < 2:
-            raise DataError(f"a classifier needs samples of at least two classes; here is one class only, {classes[0]!r}")
+            raise DataError(f"a classifier needs at least two classes; here is one class only: {classes.tolist()[0]!r}")
         self.classes_ = classes
 
     def _fit(self, x: Array, y: Array, sample_weight: Any, *, afresh: bool, once: bool) -> ConvNetClassifier:
+        if (y.ndim == 2) != self._multilabel:
+            learnt = "several labels" if self._multilabel else "one label"
+            raise DataError(f"y has shape {y.shape}, but ConvNetClassifier learnt {learnt} a sample")
         weight = check_weights(sample_weight, len(x))
         if self._multilabel:
             target = self._check_matrix(y)
         else:
             numbers = self._numbers_of(y)
             weight = weight * class_weights(self.class_weight, self.classes_, numbers, weight)[numbers]
+            if not once and len(np.unique(numbers[weight > 0])) < 2:
+                raise DataError("a classifier needs samples of at least two classes that have positive weights")
             target = np.eye(len(self.classes_), dtype=np.float32)[numbers]
-        used = weight > 0
-        if not self._multilabel and not once and len(np.unique(numbers[used])) < 2:
-            raise DataError("a classifier needs samples of at least two classes that have positive weights")
-        self._train(x[used], target[used], weight[used], afresh=afresh, once=once)
+        self._train(x, target, weight, afresh=afresh, once=once)
         return self
 
     def _numbers_of(self, y: Array) -> Array:
         """Return the place of every label in ``classes_``."""
-        unknown = np.setdiff1d(y, self.classes_)
-        if y.ndim != 1 or len(unknown):
-            raise DataError(f"y has classes {unknown}, but ConvNetClassifier learnt {self.classes_}")
-        return np.searchsorted(self.classes_, y)
+        unknown = set(y.tolist()) - set(self.classes_.tolist())
+        if unknown:
+            told = ", ".join(sorted(map(repr, unknown)))
+            raise DataError(f"y has the classes {told}, but ConvNetClassifier learnt {self.classes_.tolist()}")
+        return np.searchsorted(self.classes_, y.astype(self.classes_.dtype))
 
     def _check_matrix(self, y: Array) -> Array:
         if self.class_weight is not None:
             raise ConfigError("class_weight is for one label a sample; y has several")
-        if y.ndim != 2 or y.shape[1] != len(self.classes_) or not np.isin(y, (0, 1)).all():
-            raise DataError(f"y must be a matrix of 0 and 1 with {len(self.classes_)} columns, got shape {y.shape}")
+        if y.shape[1] != len(self.classes_):
+            raise DataError(f"y has {y.shape[1]} columns, but ConvNetClassifier learnt {len(self.classes_)} labels")
         return y.astype(np.float32)
 
     def _loss(self) -> str:

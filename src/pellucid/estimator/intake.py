@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -56,10 +57,10 @@ def resolve_shape(input_shape: Any, given: Shape | None, features: int) -> Shape
                 f"np.moveaxis(X, -1, 1), or input_shape={given} if they do come first"
             )
         return given
-    whole = isinstance(input_shape, (tuple, list)) and all(isinstance(n, (int, np.integer)) for n in input_shape)
-    if not whole or len(input_shape) not in (1, 2, 3) or min(input_shape) < 1:
+    sides = tuple(cast("Sequence[Any]", input_shape)) if isinstance(input_shape, (tuple, list)) else ()
+    if not (1 <= len(sides) <= 3 and all(isinstance(side, (int, np.integer)) and side >= 1 for side in sides)):
         raise ConfigError(f"input_shape must be (H, W), (C, H, W) or (features,), got {input_shape!r}")
-    wanted = tuple(int(n) for n in input_shape)
+    wanted = tuple(map(int, sides))
     shape = (1, *wanted) if len(wanted) == 2 else wanted
     if prod(shape) != features or (given is not None and given != shape):
         told = f"{features} features" if given is None else f"samples of shape {given}"

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.base import RegressorMixin
-from sklearn.metrics import r2_score
-from sklearn.utils.validation import column_or_1d
 
 from pellucid.arrays import Array
 from pellucid.errors import ShapeError
 from pellucid.estimator.base import ConvNet
+from pellucid.estimator.contract import RegressorMixin, column_or_1d, r2_score
 from pellucid.estimator.scaling import Scaling
 from pellucid.estimator.weights import check_weights
 
@@ -36,6 +34,10 @@ class ConvNetRegressor(RegressorMixin, ConvNet):
         >>> ConvNetRegressor(random_state=0).fit(X, 1e6 * X[:, 0] - X[:, 1]).score(X, 1e6 * X[:, 0]) > 0.9
         True
     """
+
+    n_outputs_: int
+    _one_target: bool
+    _target_scaling: Scaling | None
 
     def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn that y may have several columns."""
@@ -77,7 +79,7 @@ class ConvNetRegressor(RegressorMixin, ConvNet):
         return estimates[:, 0] if self._one_target else estimates
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, *, afresh: bool, once: bool) -> ConvNetRegressor:
-        x, y = self._take_in(X, reset=afresh, y=y, multi_output=True, y_numeric=True)
+        x, y = self._take_in(X, y, reset=afresh, y_numeric=True)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         target = y.reshape(len(y), -1).astype(np.float64)
@@ -85,9 +87,7 @@ class ConvNetRegressor(RegressorMixin, ConvNet):
             self._one_target, self.n_outputs_ = y.ndim == 1, target.shape[1]
         elif (y.ndim == 1, target.shape[1]) != (self._one_target, self.n_outputs_):
             raise ShapeError(f"y has {target.shape[1]} columns, but ConvNetRegressor learnt {self.n_outputs_}")
-        weight = check_weights(sample_weight, len(x))
-        used = weight > 0
-        self._train(x[used], target[used], weight[used], afresh=afresh, once=once)
+        self._train(x, target, check_weights(sample_weight, len(x)), afresh=afresh, once=once)
         return self
 
     def _loss(self) -> str:

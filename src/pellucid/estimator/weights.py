@@ -7,11 +7,10 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_array
-from sklearn.utils.class_weight import compute_class_weight
 
 from pellucid.arrays import Array
 from pellucid.errors import ConfigError, DataError
+from pellucid.estimator.contract import check_array, compute_class_weight
 
 
 def check_weights(sample_weight: Any, samples: int) -> Array:
@@ -23,7 +22,7 @@ def check_weights(sample_weight: Any, samples: int) -> Array:
     """
     if sample_weight is None or isinstance(sample_weight, Real):
         sample_weight = np.full(samples, 1.0 if sample_weight is None else float(sample_weight))
-    weight: Array = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
+    weight = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
     if weight.shape != (samples,):
         raise DataError(f"sample_weight has shape {weight.shape}, expected ({samples},): one weight a sample")
     if (weight < 0).any():
@@ -55,7 +54,7 @@ def class_weights(class_weight: Any, classes: Array, numbers: Array, weight: Arr
         return np.divide(weight.sum(), len(classes) * present, out=np.zeros(len(classes)), where=present > 0)
     if not isinstance(class_weight, Mapping):
         raise ConfigError(f"class_weight must be None, 'balanced' or a dict of label: weight, got {class_weight!r}")
-    weights: Array = compute_class_weight(class_weight, classes=classes, y=classes[numbers])
+    weights = compute_class_weight(class_weight, classes=classes, y=classes[numbers])
     if not (np.isfinite(weights).all() and (weights >= 0).all()):
         raise ConfigError(f"class_weight must give finite weights that are not negative, got {class_weight!r}")
     return weights
