@@ -79,7 +79,32 @@ def save(network: Network, path: Path) -> None:
 def load(cls: type[AnyNetwork], path: Path, engine: str, n_jobs: int | None) -> AnyNetwork:
     """Read a model file; see :meth:`Network.load`."""
     check_n_jobs(n_jobs)
-    description, arrays = model_file.read(path)
+    return _rebuild_from(path, cls, *model_file.read(path), engine, n_jobs)
+
+
+def to_bytes(network: Network) -> bytes:
+    """Return the bytes of a network's model file."""
+    return model_file.to_bytes(describe(network), tensors(network))
+
+
+def from_bytes(cls: type[AnyNetwork], data: bytes, engine: str, n_jobs: int | None) -> AnyNetwork:
+    """Return the network of a model file's bytes; what a pickled network calls.
+
+    Raises:
+        ModelFileError: as :meth:`Network.load`.
+    """
+    where = "a pickled network"
+    return _rebuild_from(where, cls, *model_file.from_bytes(data, where), engine, n_jobs)
+
+
+def _rebuild_from(
+    path: Path | str,
+    cls: type[AnyNetwork],
+    description: dict[str, Any],
+    arrays: Tensors,
+    engine: str,
+    n_jobs: int | None,
+) -> AnyNetwork:
     try:
         return rebuild(cls, description, arrays, engine, n_jobs)
     except (PellucidError, ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as error:

@@ -351,6 +351,10 @@ class Network:
         """
         return blueprint.load(cls, Path(path), engine, n_jobs)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as the bytes of a model file, which are checked, and the engine and ``n_jobs`` asked for."""
+        return blueprint.from_bytes, (type(self), blueprint.to_bytes(self), self._asked_engine, self.n_jobs)
+
     def describe(self) -> dict[str, Any]:
         """Return everything but the numbers, as plain JSON types."""
         return blueprint.describe(self)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import pickle
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,6 +131,38 @@ def test_the_same_network_is_the_same_file(tmp_path: Path) -> None:
     plain(seed=5).save(tmp_path / "a")
     plain(seed=5).save(tmp_path / "b")
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_a_pickle_holds_the_model_file(tmp_path: Path) -> None:
+    network = plain(seed=3, n_jobs=2, regularization=[L2(0.1)], engine="reference")
+    network.step = 7
+    network.save(tmp_path / "model")
+    data = pickle.dumps(network)
+    assert (tmp_path / "model").read_bytes() in data
+
+    other = pickle.loads(data)
+    assert (other.describe(), other.engine, other.n_jobs) == (network.describe(), "reference", 2)
+    np.testing.assert_array_equal(other.flat_parameters, network.flat_parameters)
+    assert not np.shares_memory(other.flat_parameters, network.flat_parameters)
+
+
+def test_a_pickle_of_a_damaged_network_is_refused() -> None:
+    network = plain()
+    data = pickle.dumps(network)
+    weight = network.parameters["0.weight"].tobytes()
+    assert data.count(weight) == 1
+    damaged = data.replace(weight, weight[:-1] + bytes([weight[-1] ^ 1]))
+    with pytest.raises(ModelFileError, match="a pickled network is damaged: its bytes do not match their checksum"):
+        pickle.loads(damaged)
+
+
+def test_a_pickled_network_of_an_unknown_layer_is_refused() -> None:
+    network = Network([Doubler(), Flatten(), Linear(2)], (1, 2, 2), engine="reference")
+    data = pickle.dumps(network)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delitem(Layer._registry, "Doubler")
+        with pytest.raises(ModelFileError, match="a pickled network: unknown layer 'Doubler'; if it is your own class"):
+            pickle.loads(data)
 
 
 def test_a_failed_save_says_why_and_leaves_the_old_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

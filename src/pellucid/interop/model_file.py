@@ -31,15 +31,20 @@ _AGAIN = "copy or download it again, or save the network again"
 
 
 def write(path: Path, description: Mapping[str, Any], tensors: Mapping[str, Array]) -> None:
-    """Write a model file, whole or not at all; the same description and tensors give the same bytes.
-
-    Args:
-        path: the file; replaced if it is there.
-        description: plain JSON types.
-        tensors: arrays of floats, integers or booleans by name.
+    """Write a model file, whole or not at all; :func:`to_bytes` tells what is in it.
 
     Raises:
         FileWriteError: the file cannot be written.
+    """
+    write_atomically(path, to_bytes(description, tensors))
+
+
+def to_bytes(description: Mapping[str, Any], tensors: Mapping[str, Array]) -> bytes:
+    """Return the bytes of a model file; the same description and tensors give the same bytes.
+
+    Args:
+        description: plain JSON types.
+        tensors: arrays of floats, integers or booleans by name.
     """
     # Laid out here because safetensors' own writer orders the metadata differently from one run to the next.
     metadata = {"format": "pellucid", "description": json.dumps(description), "sha256": _BLANK}
@@ -53,7 +58,7 @@ def write(path: Path, description: Mapping[str, Any], tensors: Mapping[str, Arra
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     head = len(text).to_bytes(8, "little") + text
-    write_atomically(path, _with_checksum(head, _checksum(head, body)) + body)
+    return _with_checksum(head, _checksum(head, body)) + body
 
 
 def read(path: Path) -> tuple[dict[str, Any], Tensors]:
@@ -62,7 +67,19 @@ def read(path: Path) -> tuple[dict[str, Any], Tensors]:
     Raises:
         ModelFileError: the file is missing, cut, damaged, or not one that :func:`write` wrote.
     """
-    data = _contents(path)
+    return from_bytes(_contents(path), path)
+
+
+def from_bytes(data: bytes, path: Path | str) -> tuple[dict[str, Any], Tensors]:
+    """Return the description and the tensors that a model file's bytes hold.
+
+    Args:
+        data: what :func:`to_bytes` gave.
+        path: what to call them in an error.
+
+    Raises:
+        ModelFileError: they are cut, damaged, or not what :func:`to_bytes` gave.
+    """
     head, header = _header(path, data)
     match header:
         case {"__metadata__": {"format": "pellucid", "description": str(text), "sha256": str(checksum)}}:
@@ -123,7 +140,7 @@ def _contents(path: Path) -> bytes:
     return data
 
 
-def _header(path: Path, data: bytes) -> tuple[bytes, dict[str, Any]]:
+def _header(path: Path | str, data: bytes) -> tuple[bytes, dict[str, Any]]:
     """Return the bytes before the tensors, and the JSON in them."""
     length, rest = int.from_bytes(data[:8], "little"), len(data) - 8
     if length > rest or rest < 2:
@@ -150,7 +167,7 @@ def _json_object(text: str | bytes) -> dict[str, Any]:
     return cast("dict[str, Any]", value)
 
 
-def _tensors(path: Path, data: bytes) -> Tensors:
+def _tensors(path: Path | str, data: bytes) -> Tensors:
     import safetensors.numpy
 
     try:
