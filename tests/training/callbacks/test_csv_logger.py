@@ -72,7 +72,7 @@ def test_appending_to_other_columns_is_refused(tmp_path: Path):
     path = tmp_path / "log.csv"
     path.write_text("a,b\n1,2\n")
     expected = (
-        f"CSVLogger cannot append to {path}: its first line is 'a,b', but this training's would be "
+        f"CSVLogger cannot append to {path}: its first line is 'a,b', but this training has "
         "'epoch,loss,accuracy,learning_rate,seconds'; choose another file, or append=False"
     )
     with pytest.raises(ConfigError, match=re.escape(expected)):

@@ -99,7 +99,7 @@ def test_its_state_goes_on_where_it_was(tmp_path: Path):
     for checkpoint in (begun, resumed):
         checkpoint.network = make()
         checkpoint.on_train_begin({"columns": ("epoch", "loss", "accuracy", "learning_rate", "seconds")})
-    begun.on_epoch_begin(4, {})
+        checkpoint.on_epoch_begin(4, {})
     for batch in range(5):
         begun.on_batch_end(batch, {"loss": 0.5})
     resumed.load_state_dict(begun.state_dict())

@@ -64,8 +64,8 @@ class Callback:
         """
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint must keep of this callback: JSON types and NumPy arrays by name."""
+        """Return what a checkpoint keeps, to go on as if nothing had happened: arrays, or JSON types, by name."""
         return {}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up what :meth:`state_dict` gave, after :meth:`on_train_begin`, to go on from a checkpoint."""
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`state_dict` returned; comes after :meth:`on_train_begin` of the resumed training."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ class CSVLogger(Callback):
             self._text = header
         elif (first := self._text.splitlines()[0]) != header.rstrip("\n"):
             raise ConfigError(
-                f"CSVLogger cannot append to {self.filename}: its first line is {first!r}, but this training's would be "
+                f"CSVLogger cannot append to {self.filename}: its first line is {first!r}, but this training has "
                 f"{header.rstrip()!r}; choose another file, or append=False"
             )
         elif not self._text.endswith("\n"):
@@ -68,7 +69,7 @@ class CSVLogger(Callback):
         """Return the file's text."""
         return {"text": self._text}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Write that text again, without what came after it."""
         self._text = state["text"]
         write_atomically(self.filename, self._text.encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -95,12 +96,12 @@ class ModelCheckpoint(MonitorCallback):
             self._write(epoch, logs)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the best figure, the epoch, and the batches since the last file."""
-        return {"best": self.best, "epoch": self._epoch, "batches": self._batches}
+        """Return the best figure, and the batches since the last file."""
+        return {"best": self.best, "batches": self._batches}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take them up."""
-        self.best, self._epoch, self._batches = state["best"], state["epoch"], state["batches"]
+        self.best, self._batches = state["best"], state["batches"]
 
     def _write(self, epoch: int, figures: Logs) -> None:
         if self.save_best_only and not self.improved(figures):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pellucid.errors import ConfigError
@@ -83,7 +84,7 @@ class ReduceLROnPlateau(MonitorCallback):
             "rate_factor": self.rate_factor,
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take them up."""
         self.best, self._worse = state["best"], state["worse"]
         self._cooling, self.rate_factor = state["cooling"], state["rate_factor"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 from time import time
 from typing import Any, Literal
@@ -86,7 +87,7 @@ class TensorBoard(Callback):
         """Return the files and how far they have been written."""
         return {kind: {"name": path.name, "size": path.stat().st_size} for kind, path in self._files.items()}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on in those files, without what came after; in the new ones where they are gone."""
         for kind, fresh in self._files.items():
             path = fresh.with_name(state[kind]["name"])
