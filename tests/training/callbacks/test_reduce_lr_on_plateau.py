@@ -70,13 +70,11 @@ def test_the_factors_of_two_callbacks_multiply():
 
 
 def test_the_bound_ends_the_reductions_also_where_it_is_reached_with_a_rounding(capsys: pytest.CaptureFixture[str]):
-    found = rates([5] * 30, learning_rate=0.3, patience=0, factor=0.7, min_lr=0.1, verbose=1)
-    assert found[-1] == pytest.approx(0.1, rel=1e-15)
+    found = rates([5] * 9, learning_rate=0.3, patience=0, factor=0.1, min_lr=0.01, verbose=1)
+    assert found[-1] == 0.010000000000000002
     assert capsys.readouterr().out.splitlines() == [
-        "epoch 2: ReduceLROnPlateau reduces the learning rate from 0.3 to 0.21",
-        "epoch 3: ReduceLROnPlateau reduces the learning rate from 0.21 to 0.147",
-        "epoch 4: ReduceLROnPlateau reduces the learning rate from 0.147 to 0.1029",
-        "epoch 5: ReduceLROnPlateau reduces the learning rate from 0.1029 to 0.1",
+        "epoch 2: ReduceLROnPlateau reduces the learning rate from 0.3 to 0.03",
+        "epoch 3: ReduceLROnPlateau reduces the learning rate from 0.03 to 0.01",
     ]
 
 
