@@ -184,6 +184,7 @@ BAD = [
     ("epochs = 0", "epochs must be at least 1, got 0"),
     ("seed = -1", "seed must be at least 0, got -1"),
     ("batch_norm = 1", "batch_norm must be true or false; got 1, a whole number"),
+    ("l2 = 1" + "0" * 400, "l2: int too large to convert to float"),
     ("l2 = [1]", "l2 must be a number; got [1], an array"),
     ("l2 = false", "l2 must be a number; got false, true or false"),
     ("data = 2026-01-01", "data must be a string; got datetime.date(2026, 1, 1), a date"),
@@ -220,6 +221,7 @@ def test_a_bad_setting_is_told_with_its_file(cli: Any, tmp_path: Path, text: str
         (b"epochs = 1\nepochs = 2\n", "is not a TOML file: Cannot overwrite a value (at line 2, column 11)"),
         (b"\xff\xfe", "is not a TOML file: 'utf-8' codec can't decode byte"),
         (b"a = " + b"[" * 100_000, "is not a TOML file: maximum recursion depth exceeded"),
+        (b"epochs = 1" + b"0" * 5000, "is not a TOML file: Exceeds the limit (4300 digits) for integer string"),
         (b"\x00", "is not a TOML file: "),
     ],
 )

@@ -90,7 +90,7 @@ def overlay(
             raise ConfigError(
                 f"{path}: there is no setting {name!r}{did_you_mean(name, known)}; there are {', '.join(sorted(known))}"
             )
-    checked = {name: _check(f"{path}: {name}", value, known[name]) for name, value in settings.items()}
+    checked = {name: _check(path, name, value, known[name]) for name, value in settings.items()}
     typed = {name for name in known if _is_typed(context, name)}
     if "optimizer" in typed and "learning_rate" not in typed:
         checked.pop("learning_rate", None)  # it was the file's optimizer's
@@ -114,18 +114,22 @@ def _is_typed(context: typer.Context, name: str) -> bool:
     return source is not None and source.name == "COMMANDLINE"
 
 
-def _check(where: str, value: Any, setting: Setting) -> Any:
-    if where.endswith(": optimizer") and isinstance(value, dict):
+def _check(path: Path, name: str, value: Any, setting: Setting) -> Any:
+    where, table = f"{path}: {name}", name == "optimizer"
+    if table and isinstance(value, dict):
         return _optimizer(where, value)  # pyright: ignore[reportUnknownArgumentType]
     kind = str if setting.kind is Path else setting.kind
     if type(value) not in ((float, int) if kind is float else (kind,)):  # not isinstance: True is no number
-        table = ", or a table of its settings" if where.endswith(": optimizer") else ""
-        raise ConfigError(f"{where} must be {_KINDS[kind]}{table}; got {_told(value)}")
+        expected = _KINDS[kind] + ", or a table of its settings" * table
+        raise ConfigError(f"{where} must be {expected}; got {_told(value)}")
     if setting.least is not None and not value >= setting.least:
         raise ConfigError(f"{where} must be at least {setting.least}, got {value}")
     if setting.most is not None and not value <= setting.most:
         raise ConfigError(f"{where} must be at most {setting.most}, got {value}")
-    return Path(value) if setting.kind is Path else kind(value)
+    try:
+        return Path(value) if setting.kind is Path else kind(value)
+    except OverflowError as error:
+        raise ConfigError(f"{where}: {error}") from error
 
 
 def _optimizer(where: str, described: dict[str, Any]) -> Optimizer:

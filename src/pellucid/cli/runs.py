@@ -48,7 +48,7 @@ def _list(output: Output, folder: Path, found: list[RecordedRun]) -> None:
 def _row(run: RecordedRun) -> dict[str, Any]:
     figures = run.figures()
     return {
-        "name": run.path.resolve().name,
+        "name": run.path.name or run.path.resolve().name,
         "path": str(run.path),
         "model": run.settings.get("model"),
         "data": run.settings.get("data"),
