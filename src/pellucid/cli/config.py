@@ -103,9 +103,9 @@ def resolved(given: Mapping[str, Any], command: Callable[..., Any], settled: Map
     Args:
         given: the arguments of the command.
         command: whose settings they are.
-        settled: those that have become something else meanwhile.
+        settled: what some of them have become meanwhile.
     """
-    settings = {**{name: given[name] for name in settings_of(command)}, **settled}
+    settings = {name: settled.get(name, given[name]) for name in settings_of(command)}
     return {name: str(value.resolve()) if isinstance(value, Path) else value for name, value in settings.items()}
 
 
