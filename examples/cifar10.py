@@ -7,8 +7,8 @@ The recipe: stochastic gradient descent with Nesterov's momentum of 0.9 in batch
 biases and batch norm alone; crops that move the image by up to four pixels, half of them mirrored; colours centred on
 their means. It came to 91.8 % of the test images, see docs/cifar10.md; He et al. 2016, Table 6, got 91.25 %.
 
-``history.csv`` is written anew after every epoch, so that a training can be watched; model, curves and result at the
-end.
+``history.csv`` grows by a line after every epoch, so that a training can be watched; model, curves and result come at
+the end.
 """
 
 from __future__ import annotations
@@ -25,27 +25,10 @@ from pellucid.data import Dataset, load_dataset
 from pellucid.optimizers import SGD
 from pellucid.regularizers import L2
 from pellucid.schedules import OneCycle
-from pellucid.training import Callback, History
-from pellucid.training.callbacks import Logs
+from pellucid.training import CSVLogger
 from pellucid.training.run_folder import RunFolder, versions
 
 AUGMENT = Augmentation(padding=4, flip=True)
-
-
-class WriteHistory(Callback):
-    """Write the history after every epoch, so that a long training can be watched."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def on_train_begin(self, logs: Logs) -> None:
-        """Begin a new table."""
-        self.history = History(logs["columns"])
-
-    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """Add the epoch and replace the file."""
-        self.history.rows.append(dict(logs))
-        self.history.to_csv(self.path)
 
 
 def learn(
@@ -81,7 +64,7 @@ def learn(
         optimizer=SGD(OneCycle(learning_rate), momentum=0.9, nesterov=True),
         augment=AUGMENT,
         validation_data=(data.x_test, data.y_test),
-        callbacks=[WriteHistory(folder.path / "history.csv")],
+        callbacks=[CSVLogger(folder.path / "history.csv")],
         verbose=verbose,
     )
     seconds = perf_counter() - started

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,14 @@ def test_a_containers_limits(
         memory = int(Path("/proc/meminfo").read_text().split()[1]) * 1024
     assert machine.memory.__wrapped__() == memory
     assert machine.processors_worth.__wrapped__() == processors
+
+
+def test_the_processor_says_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = "processor\t: 0\nmodel name\t: Fast: 9000\n\nprocessor\t: 1\nmodel name\t: Fast: 9000\n"
+    monkeypatch.setattr(Path, "read_text", lambda _: told)
+    assert machine.processor.__wrapped__() == "Fast: 9000"
+    monkeypatch.setattr(Path, "read_text", lambda _: "Features: none")
+    assert machine.processor.__wrapped__() == platform.machine()
 
 
 def test_a_system_that_does_not_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 from pellucid.errors import ConfigError
+from pellucid.suggestion import did_you_mean
 
 _T = TypeVar("_T")
 
@@ -61,24 +62,25 @@ class Described:
         return f"{type(self).__name__}({', '.join(parts)})"
 
 
-def to_json(value: Any) -> Any:
+def to_json(value: Any, *, defaults: bool = False) -> Any:
     """Return ``value`` as plain JSON types; a settings object becomes ``{"type": class name, setting: value, ...}``.
 
-    Settings at their default are left out, so a file survives new settings.
+    Settings at their default are left out, so a file survives new settings; with ``defaults`` they are written too, so
+    that it survives new defaults.
     """
     if isinstance(value, Described):
         described: dict[str, Any] = {"type": type(value).__name__}
         for field in dataclasses.fields(value):  # type: ignore[arg-type]
             setting = getattr(value, field.name)
-            if field.default is dataclasses.MISSING or setting != field.default:
-                described[field.name] = to_json(setting)
+            if defaults or field.default is dataclasses.MISSING or setting != field.default:
+                described[field.name] = to_json(setting, defaults=defaults)
         return described
     if isinstance(value, (list, tuple)):
-        return [to_json(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+        return [to_json(item, defaults=defaults) for item in value]  # pyright: ignore[reportUnknownVariableType]
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, Mapping):
-        return {str(key): to_json(item) for key, item in value.items()}  # pyright: ignore
+        return {str(key): to_json(item, defaults=defaults) for key, item in value.items()}  # pyright: ignore
     raise ConfigError(f"cannot save {value!r} of type {type(value).__name__} in a model file")
 
 
@@ -88,7 +90,7 @@ def from_json(data: Any, kind: type[_T]) -> _T:
     Raises:
         ConfigError: the type is unknown, is not a ``kind``, or a setting is unknown or out of range.
     """
-    if not isinstance(data, dict) or "type" not in data:
+    if not isinstance(data, dict) or not isinstance(data.get("type"), str):  # pyright: ignore[reportUnknownMemberType]
         raise ConfigError(f"expected the description of a {kind.__name__}, got {data!r}")
     settings: dict[str, Any] = {str(k): v for k, v in data.items()}  # pyright: ignore
     name = settings.pop("type")
@@ -101,7 +103,10 @@ def from_json(data: Any, kind: type[_T]) -> _T:
     known = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     unknown = sorted(settings.keys() - known)
     if unknown:
-        raise ConfigError(f"{name} has no setting {', '.join(map(repr, unknown))}; it has {', '.join(sorted(known))}")
+        raise ConfigError(
+            f"{name} has no setting {', '.join(map(repr, unknown))}{did_you_mean(unknown[0], known)}; it has "
+            f"{', '.join(sorted(known))}"
+        )
     try:
         return cls(**{key: _restore(item) for key, item in settings.items()})
     except TypeError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Iterable
 from functools import cache
 from math import ceil
@@ -36,6 +37,17 @@ def processors_worth() -> int | None:
         if quota and period and quota > 0:
             return ceil(quota / period)
     return None
+
+
+@cache
+def processor() -> str:
+    """Return what the processor calls itself, or its architecture where the system does not tell."""
+    try:
+        told = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = (line.partition(":")[2].strip() for line in told.splitlines() if line.startswith("model name"))
+    return next(names, platform.machine())
 
 
 def readable(count: float) -> str:

@@ -26,7 +26,7 @@ def test_version_says_what_was_compiled(cli, monkeypatch):
 
 def test_help_lists_the_commands_and_the_exit_codes(cli):
     text = " ".join(cli("--help").stdout.split())
-    for command in ("train", "evaluate", "predict", "summary", "check", "export"):
+    for command in ("train", "evaluate", "predict", "runs", "summary", "check", "export"):
         assert f"│ {command} " in text
     assert "Exit codes: 0 fine, 1 a wrong gradient, 2 wrong usage, 3 an error, 130 interrupted." in text
 

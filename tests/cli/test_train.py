@@ -23,7 +23,7 @@ def test_the_run_folder_holds_what_was_printed(cli, tmp_path):
     folder = tmp_path / "deep" / "run"
     told = cli.json(*QUICK, "--validation-split", 0.2, "--l2", 0.001, "--seed", 3, "--run-dir", folder)
 
-    names = {"model.safetensors", "history.csv", "curves.png", "result.json"}
+    names = {"config.toml", "model.safetensors", "history.csv", "curves.png", "result.json"}
     assert {path.name for path in folder.iterdir()} == names
     assert json.loads((folder / "result.json").read_text()) == told
     assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
@@ -35,18 +35,32 @@ def test_the_run_folder_holds_what_was_printed(cli, tmp_path):
 
     assert told["model"] == told["data"] == "digits"
     assert told["run_dir"] == str(folder)
-    assert told["settings"] == {
+    expected = {
+        "model": "digits",
+        "data": "digits",
         "data_dir": None,
         "limit": 60,
         "epochs": 2,
         "batch_size": 32,
-        "optimizer": {"type": "Adam", "learning_rate": 0.003},
+        "optimizer": {
+            "type": "Adam",
+            "learning_rate": 0.003,
+            "clip_norm": None,
+            "clip_value": None,
+            "max_norm": None,
+            "betas": [0.9, 0.999],
+            "eps": 1e-8,
+        },
+        "learning_rate": None,
         "validation_split": 0.2,
+        "batch_norm": False,
         "seed": 3,
         "dtype": "float32",
-        "engine": "auto",
+        "engine": Network.load(folder / "model.safetensors").engine,
         "l2": 0.001,
     }
+    assert {name: told["settings"][name] for name in expected} == expected
+    assert told["machine"].keys() == {"processor", "instruction_set", "threads", "memory"}
     assert told["versions"]["numpy"] == np.__version__
     assert (told["parameters"], told["training_samples"], told["epochs"]) == (9_930, 60, 2)
     assert told["interrupted"] is False
@@ -76,7 +90,7 @@ def test_tables_for_people(cli, tmp_path):
     assert "rows: true class, columns: predicted" in result.stdout
     rows = [line for line in result.stdout.splitlines() if line.startswith("│")]
     assert [row.split("│")[1].strip() for row in rows] == [str(k) for k in range(10)]
-    assert f"wrote model.safetensors, history.csv, curves.png, result.json to {folder}\n" in result.stdout
+    assert f"wrote config.toml, model.safetensors, history.csv, curves.png, result.json to {folder}\n" in result.stdout
     assert re.fullmatch(r"(epoch \d/2  loss \S+  accuracy \S+  \S+ s\n){2}", result.stderr)
 
 
@@ -121,7 +135,7 @@ def test_options_reach_the_network(cli, tmp_path):
     assert net.step == 3  # 40 images in batches of 16
     assert told["settings"]["batch_norm"] is True
     # The recipe's learning rate is Adam's; momentum takes its own.
-    assert told["settings"]["optimizer"] == {"type": "SGD", "momentum": 0.9}
+    assert (told["settings"]["optimizer"]["type"], told["settings"]["optimizer"]["momentum"]) == ("SGD", 0.9)
     assert told["training"]["learning_rate"] == 0.1
 
 
@@ -183,10 +197,10 @@ def test_an_unwritable_folder_is_found_before_training(cli, tmp_path, monkeypatc
     monkeypatch.setattr(Network, "fit", lambda *_, **__: pytest.fail("training began"))
     for folder, reason in ((tmp_path / "file" / "run", "Not a directory"), (tmp_path / "file", "File exists")):
         result = cli("train", "--run-dir", folder, *as_json, code=3)
-        expected = f"cannot write to the run folder {folder}: {reason}; choose another one"
+        expected = f"cannot write to the folder {folder}: {reason}; choose another one"
         assert result.stderr == f"error: {expected}\n"
         if as_json:
-            assert json.loads(result.stdout) == {"error": {"type": "ConfigError", "message": expected}}
+            assert json.loads(result.stdout) == {"error": {"type": "FileWriteError", "message": expected}}
 
 
 def test_without_matplotlib_there_is_a_note_and_no_picture(cli, tmp_path, monkeypatch):
@@ -194,7 +208,8 @@ def test_without_matplotlib_there_is_a_note_and_no_picture(cli, tmp_path, monkey
     result = cli(*QUICK, "--run-dir", tmp_path)
     assert result.stderr.count("matplotlib") == 1
     assert 'no curves.png, for matplotlib is not installed: pip install "pellucid[plot]"' in result.stderr
-    assert {path.name for path in tmp_path.iterdir()} == {"model.safetensors", "history.csv", "result.json"}
+    names = {"config.toml", "model.safetensors", "history.csv", "result.json"}
+    assert {path.name for path in tmp_path.iterdir()} == names
 
 
 @pytest.mark.parametrize(("model", "engine", "epoch"), [("digits", "reference", 2), ("grishin", "native", 20)])
@@ -265,3 +280,23 @@ def test_ctrl_c_while_testing_keeps_the_model(cli, tmp_path, monkeypatch):
     monkeypatch.setattr("pellucid.cli.train.measure", interrupt)
     cli(*QUICK, "--run-dir", tmp_path, code=130)
     assert Network.load(tmp_path / "model.safetensors").step == 4
+
+
+def test_a_failure_leaves_an_earlier_run_as_it_was(cli, tmp_path):
+    cli(*QUICK, "--run-dir", tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    spoilt = ("--optimizer", "sgd", "--learning-rate", "1e30")
+    assert cli.error(*QUICK, *spoilt, "--run-dir", tmp_path).startswith("NonFiniteError")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_the_settings_are_there_while_it_trains(cli, tmp_path, monkeypatch):
+    fit, seen = Network.fit, []
+
+    def look(*args, **settings):
+        seen.extend(path.name for path in tmp_path.iterdir())
+        return fit(*args, **settings)
+
+    monkeypatch.setattr(Network, "fit", look)
+    cli(*QUICK, "--run-dir", tmp_path)
+    assert seen == ["config.toml"]

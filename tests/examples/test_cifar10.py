@@ -71,12 +71,3 @@ def test_a_run_leaves_its_history_model_and_result(tmp_path: Path, monkeypatch: 
     assert float(rows[-1]["learning_rate"]) == pytest.approx(
         last + (0.2 - last) / 2 * (1 + math.cos(math.pi * (2.75 - 0.9) / 2.1))
     )
-
-
-def test_the_history_is_there_after_every_epoch(tmp_path: Path) -> None:
-    listener = example().WriteHistory(tmp_path / "history.csv")
-    listener.on_train_begin({"columns": ("epoch", "loss")})
-    listener.on_epoch_end(0, {"epoch": 1, "loss": 0.5})
-    assert (tmp_path / "history.csv").read_text() == "epoch,loss\n1,0.5\n"
-    listener.on_epoch_end(1, {"epoch": 2, "loss": 0.25})
-    assert (tmp_path / "history.csv").read_text() == "epoch,loss\n1,0.5\n2,0.25\n"

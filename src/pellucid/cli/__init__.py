@@ -1,4 +1,4 @@
-"""The command line: train, evaluate, predict, summary, check, export.
+"""The command line: train, evaluate, predict, runs, summary, check, export.
 
 Exit codes:
 
@@ -25,7 +25,7 @@ from typing import Annotated
 
 import typer
 
-from pellucid.cli import check, evaluate, export, predict, summary, train
+from pellucid.cli import check, evaluate, export, predict, runs, summary, train
 
 app = typer.Typer(
     name="pellucid",
@@ -34,7 +34,16 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 fine, 1 a wrong gradient, 2 wrong usage, 3 an error, 130 interrupted.",
 )
-for command in (train.train, evaluate.evaluate, predict.predict, summary.summary, check.check, export.export):
+COMMANDS = (
+    train.train,
+    evaluate.evaluate,
+    predict.predict,
+    runs.runs,
+    summary.summary,
+    check.check,
+    export.export,
+)
+for command in COMMANDS:
     app.command()(command)
 
 

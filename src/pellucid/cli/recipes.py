@@ -22,15 +22,16 @@ class Recipe:
     batch_size: int = 32
     optimizer: Optimizer = field(default_factory=Adam)
 
-    def choose(self, optimizer: str | None, learning_rate: float | None) -> Optimizer:
-        """Return the recipe's optimizer, or the one of that name; with that learning rate, if one is given.
+    def choose(self, optimizer: str | Optimizer | None, learning_rate: float | None) -> Optimizer:
+        """Return the recipe's optimizer, or the one given or of that name; with that learning rate, if one is given.
 
         Raises:
             ConfigError: there is no such optimizer, or the learning rate is out of range.
         """
-        if optimizer is not None:
+        if isinstance(optimizer, str):
             return resolve_optimizer(optimizer, learning_rate)
-        return self.optimizer if learning_rate is None else replace(self.optimizer, learning_rate=learning_rate)
+        chosen = optimizer or self.optimizer
+        return chosen if learning_rate is None else replace(chosen, learning_rate=learning_rate)
 
 
 RECIPES = {

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 def train(
+    context: typer.Context,
     model: Annotated[str, typer.Option(help=f"Network of the zoo: {ZOO_NAMES}.")] = "digits",
     data: DataName = "digits",
     data_dir: DataDir = None,
@@ -37,13 +38,25 @@ def train(
     dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
     engine: Engine = "auto",
     seed: Annotated[int, typer.Option(min=0, help="Fixes weights, order of images and dropout.")] = 0,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="File with settings, or the folder of a run to repeat; options given here come first."),
+    ] = None,
     run_dir: Annotated[
         Path | None,
         typer.Option(help="Folder to write to, replacing an earlier run.", show_default="runs/MODEL-DATA-TIME"),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train a network, test it, and write model, history, curves and result to a folder."""
+    """Train a network, test it, and write settings, model, history, curves and result to a folder."""
+    given: dict[str, Any] = dict(locals())  # each is a setting of the run, unless cli/config.py says it is none
+    if config is not None:
+        with results(as_json):
+            from pellucid.cli.config import overlay
+
+            given = overlay(context, given, train, config)
+        train(**given)
+        return
     recipe = RECIPES.get(model, Recipe())
     fitting: dict[str, Any] = {
         "epochs": epochs or recipe.epochs,
@@ -53,45 +66,29 @@ def train(
     building: dict[str, Any] = {"seed": seed, "dtype": dtype, "engine": engine, **zoo_settings(batch_norm)}
     with results(as_json) as output:
         chosen = recipe.choose(optimizer, learning_rate)
+        from pellucid.cli.config import resolved
         from pellucid.data import load_dataset
-        from pellucid.training.run_folder import RunFolder, versions
+        from pellucid.training.run_folder import RunFolder
 
         dataset = load_dataset(data, data_dir)
         dataset = dataset if limit is None else dataset.take(limit)
         network = _build(model, dataset, l2, building)
+        described = to_json(chosen, defaults=True)
+        settled = {**fitting, "optimizer": described, "learning_rate": None, "engine": network.engine}
+        settings = resolved(given, train, settled)
         with RunFolder.create(run_dir or _free_folder(model, data)) as folder:
+            files = [folder.write_config(settings, "pellucid train --config")]
             started = perf_counter()
             history = _fit(network, dataset, output, {**fitting, "optimizer": chosen})
             seconds = perf_counter() - started
-            files = folder.write_training(network, history)
-            interrupted = history.stopped == "interrupted"
-            result: dict[str, Any] = {
-                "model": model,
-                "data": data,
-                "run_dir": str(folder.path),
-                "settings": {
-                    "data_dir": data_dir and str(data_dir),
-                    "limit": limit,
-                    **fitting,
-                    "optimizer": to_json(chosen),
-                    **building,
-                    "l2": l2,
-                },
-                "versions": versions(),
-                "parameters": sum(value.size for value in network.parameters.values()),
-                "training_samples": len(dataset.x_train),
-                "seconds": seconds,
-                "epochs": len(history),
-                "interrupted": interrupted,
-                "training": history.rows[-1] if history.rows else None,
-                "test": None if interrupted else measure(network, dataset.x_test, dataset.y_test),
-                "class_names": list(dataset.class_names),
-            }
-            files = (*files, folder.write_result(result))
+            files += folder.write_training(network, history)
+            told = {"model": model, "data": data, "run_dir": str(folder.path), "settings": settings, "seconds": seconds}
+            result = told | _outcome(network, dataset, history)
+            files.append(folder.write_result(result))
         if len(history) and "curves.png" not in files:
             output.note('no curves.png, for matplotlib is not installed: pip install "pellucid[plot]"')
         _show(output, result, files)
-        if interrupted:
+        if result["interrupted"]:
             raise typer.Exit(ExitCode.INTERRUPTED)
 
 
@@ -115,6 +112,25 @@ def _fit(network: Network, dataset: Dataset, output: Output, settings: dict[str,
     return network.fit(dataset.x_train, dataset.y_train, callbacks=[listener], verbose=0, **settings)
 
 
+def _outcome(network: Network, dataset: Dataset, history: History) -> dict[str, Any]:
+    """Return what a training came to, where it ran, and how the network does on the test images."""
+    from pellucid.training.run_folder import checksum, machine_facts, versions
+
+    interrupted = history.stopped == "interrupted"
+    return {
+        "versions": versions(),
+        "machine": machine_facts(network),
+        "parameters": sum(value.size for value in network.parameters.values()),
+        "weights": checksum(network),
+        "training_samples": len(dataset.x_train),
+        "epochs": len(history),
+        "interrupted": interrupted,
+        "training": history.rows[-1] if history.rows else None,
+        "test": None if interrupted else measure(network, dataset.x_test, dataset.y_test),
+        "class_names": list(dataset.class_names),
+    }
+
+
 def _free_folder(model: str, data: str) -> Path:
     """Return ``runs/MODEL-DATA-TIME``, with a number behind it if there is one already."""
     name = f"{model}-{data}-{datetime.now():%Y%m%d-%H%M%S}"
@@ -124,7 +140,7 @@ def _free_folder(model: str, data: str) -> Path:
     return folder
 
 
-def _show(output: Output, result: dict[str, Any], files: tuple[str, ...]) -> None:
+def _show(output: Output, result: dict[str, Any], files: list[str]) -> None:
     written = f"wrote {', '.join(files)} to {result['run_dir']}"
     tested = result["test"]
     if tested is None:

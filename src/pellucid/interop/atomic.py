@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and folders that are known to take files."""
 
 from __future__ import annotations
 
@@ -36,3 +36,19 @@ def write_atomically(path: Path, data: bytes) -> None:
         if isinstance(error, OSError) and not isinstance(error, FileWriteError):
             raise FileWriteError(f"cannot write {path}: {error.strerror or error}") from error
         raise
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, with those above it, and try it out with a file: before hours of work, not after.
+
+    Raises:
+        FileWriteError: it cannot be made or written to.
+    """
+    trial = folder / f".{secrets.token_hex(8)}.part"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        trial.touch(exist_ok=False)
+        trial.unlink()
+    except OSError as error:
+        told = f"cannot write to the folder {folder}: {error.strerror or error}; choose another one"
+        raise FileWriteError(told) from error

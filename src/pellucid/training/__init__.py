@@ -1,7 +1,27 @@
 """Training: the loop, what listens to it, and the record it leaves."""
 
-from pellucid.training.callbacks import Callback, EarlyStopping
+from pellucid.training.callbacks import (
+    Callback,
+    CSVLogger,
+    EarlyStopping,
+    LambdaCallback,
+    ModelCheckpoint,
+    ReduceLROnPlateau,
+    TensorBoard,
+    TerminateOnNaN,
+)
 from pellucid.training.history import History
 from pellucid.training.loop import fit
 
-__all__ = ["Callback", "EarlyStopping", "History", "fit"]
+__all__ = [
+    "CSVLogger",
+    "Callback",
+    "EarlyStopping",
+    "History",
+    "LambdaCallback",
+    "ModelCheckpoint",
+    "ReduceLROnPlateau",
+    "TensorBoard",
+    "TerminateOnNaN",
+    "fit",
+]

@@ -23,12 +23,13 @@ class History:
         columns: ``"epoch"`` (from 1), ``"loss"``, ``"accuracy"`` (or ``"mae"``), ``"val_loss"`` and ``"val_accuracy"``
             if there was validation, ``"learning_rate"`` (of the epoch's last batch), ``"seconds"``.
         rows: column to number, one dict for every epoch that was finished.
-        stopped: None if all epochs ran, ``"early stopping"`` if a callback ended them, ``"interrupted"`` after Ctrl-C.
+        stopped: None if all epochs ran, ``"early stopping"`` if a callback ended them, ``"interrupted"`` after Ctrl-C,
+            ``"not finite"`` where :class:`~pellucid.training.TerminateOnNaN` took the place of an error.
     """
 
     columns: tuple[str, ...]
     rows: list[dict[str, float]] = field(default_factory=list[dict[str, float]])
-    stopped: Literal["early stopping", "interrupted"] | None = None
+    stopped: Literal["early stopping", "interrupted", "not finite"] | None = None
 
     def __len__(self) -> int:
         """Return the number of epochs."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from time import perf_counter
 from typing import Any, NoReturn
 
@@ -18,7 +19,7 @@ from pellucid.network import Network
 from pellucid.optimizers import Optimizer, resolve_optimizer
 from pellucid.schedules import Schedule, resolve_schedule
 from pellucid.training import batches, samples
-from pellucid.training.callbacks import Callback
+from pellucid.training.callbacks import Callback, TerminateOnNaN
 from pellucid.training.figures import Figures, room_for_outputs
 from pellucid.training.history import History
 from pellucid.training.nonfinite import finite, first_cause
@@ -68,7 +69,7 @@ def fit(
         optimizer: ``"sgd"``, ``"momentum"``, ``"nesterov"``, ``"adagrad"``, ``"rmsprop"``, ``"adadelta"``, ``"adam"``,
             ``"adamax"``, ``"adamw"``, or an object of :mod:`pellucid.optimizers`.
         learning_rate: a number or a schedule of :mod:`pellucid.schedules`, in place of the named optimizer's own. A
-            schedule is asked before every batch, with time epoch + batch/batches.
+            schedule is asked before every batch, with time epoch + batch/batches. Callbacks may scale it.
         validation_data: ``(x, y)`` or ``(x, y, sample_weight)`` to evaluate after every epoch.
         validation_split: share of the samples to hold out and evaluate instead, drawn by the seed; every class gives
             the same share. The rest is trained on.
@@ -93,7 +94,7 @@ def fit(
         DataError, ShapeError: samples, labels or weights that the network cannot train on.
         NonFiniteError: a loss, a gradient, a weight or a running statistic became NaN or infinite. The message names
             epoch, batch (both from 1) and the first layer to go wrong; the network has the weights, running statistics
-            and step it had when the loss was last finite.
+            and step it had when the loss was last finite. With the callback TerminateOnNaN it is a warning instead.
 
     Example:
         >>> import numpy as np
@@ -164,6 +165,11 @@ class _Training:
                 f"learnt in {self.network.step} steps",
                 stacklevel=3,
             )
+        except NonFiniteError as error:
+            if not any(isinstance(callback, TerminateOnNaN) for callback in self.callbacks):
+                raise
+            self.history.stopped = "not finite"
+            warnings.warn(f"training ended: {error}", stacklevel=3)
         return self.history
 
     def _run_epochs(self) -> None:
@@ -185,7 +191,8 @@ class _Training:
         cut = batches.cut(self.rows[order].astype(np.int64, copy=False), self.batch_size)
         figures, rate = Figures(self.network.loss, self.metric, self.data, self.outputs), 0.0
         for batch, rows in enumerate(cut):
-            rate = self.rate(epoch + batch / len(cut), self.epochs)
+            factor = prod(callback.rate_factor for callback in self.callbacks)
+            rate = factor * self.rate(epoch + batch / len(cut), self.epochs)
             self._step((epoch + 1, batch + 1), rows, rate, figures)
             self._tell("on_batch_end", batch, figures.logs())
             if self._stopped():

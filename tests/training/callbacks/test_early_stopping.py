@@ -5,86 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from small_training import Scripted, make, train
 
-from pellucid import Network
 from pellucid.errors import ConfigError
-from pellucid.layers import BatchNorm, Linear
-from pellucid.training import Callback, EarlyStopping, History, fit
-
-
-def make() -> Network:
-    return Network([Linear(3), BatchNorm(), Linear(2)], input_shape=(3,), engine="reference")
-
-
-def train(network: Network, *callbacks: Callback, **settings: Any) -> History:
-    x, y = np.random.default_rng(0).normal(size=(10, 3)), np.arange(10) % 2
-    return fit(network, x, y, callbacks=callbacks, **{"batch_size": 4, "verbose": 0, **settings})
-
-
-class Told(Callback):
-    """Write down every call."""
-
-    def __init__(self, diary: list[Any], name: str = "") -> None:
-        self.diary, self.name = diary, name
-
-    def on_train_begin(self, logs: Any) -> None:
-        self.diary.append((self.name, "train begin", dict(logs)))
-
-    def on_epoch_begin(self, epoch: int, logs: Any) -> None:
-        self.diary.append((self.name, "epoch begin", epoch, dict(logs)))
-
-    def on_batch_end(self, batch: int, logs: Any) -> None:
-        self.diary.append((self.name, "batch end", batch, sorted(logs)))
-
-    def on_epoch_end(self, epoch: int, logs: Any) -> None:
-        self.diary.append((self.name, "epoch end", epoch, dict(logs)))
-
-    def on_train_end(self, logs: Any) -> None:
-        self.diary.append((self.name, "train end", dict(logs)))
-
-
-def test_callbacks_are_told_everything_in_order():
-    diary: list[Any] = []
-    network = make()
-    first, second = Told(diary, "first"), Told(diary, "second")
-    history = train(network, first, second, epochs=2)
-    columns = ("epoch", "loss", "accuracy", "learning_rate", "seconds")
-    expected: list[Any] = [("train begin", {"epochs": 2, "batches": 3, "columns": columns})]
-    for epoch in (0, 1):
-        expected += [("epoch begin", epoch, {})]
-        expected += [("batch end", batch, ["accuracy", "loss"]) for batch in (0, 1, 2)]
-        expected += [("epoch end", epoch, history.rows[epoch])]
-    expected += [("train end", history.rows[1])]
-    assert diary == [(name, *entry) for entry in expected for name in ("first", "second")]
-    assert first.network is second.network is network
-
-
-@pytest.mark.parametrize(("moment", "batches", "epochs"), [("on_batch_end", 1, 1), ("on_epoch_end", 3, 1)])
-def test_a_callback_stops_training_at_the_next_chance(moment: str, batches: int, epochs: int):
-    callback, diary = Callback(), list[Any]()
-    setattr(callback, moment, lambda *_: setattr(callback, "stop_training", True))
-    network = make()
-    history = train(network, callback, Told(diary), epochs=5, validation_split=0.2, batch_size=3)
-    assert network.step == batches
-    assert len(history) == epochs
-    assert history.stopped == "early stopping"
-    assert history["val_loss"][0] > 0
-    assert diary[-1][1] == "train end"
-    # The wish is forgotten with the next training.
-    delattr(callback, moment)
-    assert train(network, callback, epochs=2).stopped is None
-
-
-class Scripted(Callback):
-    """Make an epoch's figure what the script says, and every tensor a sign of the epoch."""
-
-    def __init__(self, column: str, figures: list[float]) -> None:
-        self.column, self.figures = column, figures
-
-    def on_epoch_end(self, epoch: int, logs: Any) -> None:
-        logs[self.column] = self.figures[epoch]
-        for value in self.network.tensors().values():
-            value[...] = epoch + 1
+from pellucid.training import EarlyStopping
 
 
 def stop(figures: list[float], monitor: str = "loss", **settings: Any) -> tuple[int, EarlyStopping, float]:
