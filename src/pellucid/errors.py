@@ -26,6 +26,10 @@ class ModelFileError(PellucidError, ValueError):
     """A model file is damaged, incomplete, or describes something this version does not know."""
 
 
+class CheckpointError(PellucidError, ValueError):
+    """No checkpoint of a folder can be read, or they belong to a training on other data or with other settings."""
+
+
 class FileWriteError(PellucidError, OSError):
     """A file cannot be written; what was there before is still there."""
 

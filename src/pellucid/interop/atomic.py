@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from contextlib import suppress
@@ -13,7 +14,8 @@ from pellucid.errors import FileWriteError
 def write_atomically(path: Path, data: bytes) -> None:
     """Write ``data`` to ``path``, whole or not at all: whatever goes wrong, a file that was there stays as it was.
 
-    The bytes go to a temporary file in the same folder and are on the disk before it takes the name.
+    The bytes go to a temporary file in the same folder and are on the disk before it takes the name; when this returns,
+    the name is there too.
 
     Raises:
         FileWriteError: the folder is missing or not writable, ``path`` is no ordinary file, or the disk is full.
@@ -30,9 +32,24 @@ def write_atomically(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        _sync_folder(path.parent)
     except BaseException as error:
         with suppress(OSError):
             temporary.unlink()
         if isinstance(error, OSError) and not isinstance(error, FileWriteError):
             raise FileWriteError(f"cannot write {path}: {error.strerror or error}") from error
         raise
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring a folder's names to the disk, where that can be asked for."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems know no such thing
+            raise
+    finally:
+        os.close(descriptor)

@@ -1,4 +1,4 @@
-"""The model file: safetensors, with the network's description as JSON in its metadata.
+"""The model file, and the checkpoint: safetensors, with a description as JSON in their metadata.
 
 ::
 
@@ -7,8 +7,8 @@
     header = {"__metadata__": {"format": "pellucid", "description": "{…}", "sha256": "…"},
               "0.weight": {"dtype": "F32", "shape": [6, 1, 5, 5], "data_offsets": [0, 600]}, …}
 
-``sha256`` is the checksum of the whole file with 64 zeros in its own place, so that any changed byte shows. Nothing in
-the file is ever run: there is no pickle.
+``format`` is ``"pellucid-checkpoint"`` in a checkpoint. ``sha256`` is the checksum of the whole file with 64 zeros in
+its own place, so that any changed byte shows. Nothing in the file is ever run: there is no pickle.
 """
 
 from __future__ import annotations
@@ -24,25 +24,29 @@ from pellucid.arrays import Array, Tensors
 from pellucid.errors import ModelFileError
 from pellucid.interop.atomic import write_atomically
 
+#: what the metadata call a network, and a training that can go on
+MODEL, CHECKPOINT = "pellucid", "pellucid-checkpoint"
+
 _BLANK = "0" * 64
 # Inside the description, itself a JSON string, the quotes are escaped: this matches the checksum's own place only.
 _CHECKSUM = re.compile(rb'"sha256":"[0-9a-f]{64}"')
 _AGAIN = "copy or download it again, or save the network again"
 
 
-def write(path: Path, description: Mapping[str, Any], tensors: Mapping[str, Array]) -> None:
-    """Write a model file, whole or not at all; the same description and tensors give the same bytes.
+def write(path: Path, description: Mapping[str, Any], tensors: Mapping[str, Array], kind: str = MODEL) -> None:
+    """Write a file, whole or not at all; the same description and tensors give the same bytes.
 
     Args:
         path: the file; replaced if it is there.
         description: plain JSON types.
         tensors: arrays of floats, integers or booleans by name.
+        kind: :data:`MODEL` or :data:`CHECKPOINT`.
 
     Raises:
         FileWriteError: the file cannot be written.
     """
     # Laid out here because safetensors' own writer orders the metadata differently from one run to the next.
-    metadata = {"format": "pellucid", "description": json.dumps(description), "sha256": _BLANK}
+    metadata = {"format": kind, "description": json.dumps(description), "sha256": _BLANK}
     header: dict[str, Any] = {"__metadata__": metadata}
     body = bytearray()
     # Wide numbers first, so that every tensor starts at a multiple of its own width.
@@ -56,17 +60,24 @@ def write(path: Path, description: Mapping[str, Any], tensors: Mapping[str, Arra
     write_atomically(path, _with_checksum(head, _checksum(head, body)) + body)
 
 
-def read(path: Path) -> tuple[dict[str, Any], Tensors]:
-    """Return the description and the tensors of a model file.
+def read(path: Path, kind: str = MODEL) -> tuple[dict[str, Any], Tensors]:
+    """Return the description and the tensors of a file.
 
     Raises:
-        ModelFileError: the file is missing, cut, damaged, or not one that :func:`write` wrote.
+        ModelFileError: the file is missing, cut, damaged, or not one that :func:`write` wrote as this kind.
     """
     data = _contents(path)
     head, header = _header(path, data)
     match header:
-        case {"__metadata__": {"format": "pellucid", "description": str(text), "sha256": str(checksum)}}:
+        case {"__metadata__": {"format": str(own), "description": str(text), "sha256": str(checksum)}} if own == kind:
             pass
+        case _ if kind == CHECKPOINT:
+            raise ModelFileError(f"{path} is a safetensors file, but its metadata tell of no training")
+        case {"__metadata__": {"format": "pellucid-checkpoint"}}:
+            raise ModelFileError(
+                f"{path} is a checkpoint, not a model: fit(..., checkpoints=Checkpoints(folder, resume=True)) goes on "
+                "from it"
+            )
         case _:
             raise ModelFileError(
                 f"{path} is a safetensors file, but not a Pellucid model: its metadata describe no network. To take "

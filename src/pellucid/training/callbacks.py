@@ -19,6 +19,9 @@ class Callback:
     Epochs and batches count from 0 here, as in Keras; :class:`~pellucid.training.History` counts epochs from 1. What
     a callback raises ends the training and reaches the caller of ``fit``.
 
+    Where a training is resumed from a checkpoint in the middle of an epoch, :meth:`on_train_begin` and that epoch's
+    :meth:`on_epoch_begin` come again, with the network as it was; after them :meth:`load_state_dict`.
+
     Attributes:
         network: the network being trained; ``fit`` sets it before :meth:`on_train_begin`. Changes to its weights count.
         stop_training: set it to True, at any moment, to end training after the batch and epoch in progress: no more
@@ -37,8 +40,8 @@ class Callback:
         """Listen to the start.
 
         Args:
-            logs: ``"epochs"`` and ``"batches"`` (of one epoch) to come; ``"columns"``, the names that the logs of
-                :meth:`on_epoch_end` will have.
+            logs: ``"epochs"`` and ``"batches"`` (of one epoch) to come; ``"epoch"``, the first of them, which is not 0
+                where a training is resumed; ``"columns"``, the names that the logs of :meth:`on_epoch_end` will have.
         """
 
     def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
@@ -62,6 +65,13 @@ class Callback:
         Args:
             logs: the last row of the history; empty if there is none.
         """
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps, to go on as if nothing had happened: arrays, or JSON types, by name."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`state_dict` returned; ``fit`` calls it where it resumes a training."""
 
 
 class EarlyStopping(Callback):
@@ -129,6 +139,19 @@ class EarlyStopping(Callback):
         """Put the best weights back."""
         if self._snapshot is not None:
             self._snapshot.put_back()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best figure, its epoch and its weights, and for how many epochs there was no better one."""
+        best = {} if self._snapshot is None else {str(i): array for i, array in enumerate(self._snapshot.kept)}
+        return {"best": self.best, "best_epoch": self.best_epoch, "worse": self._worse, **best}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on waiting."""
+        self.best, self.best_epoch, self._worse = state["best"], state["best_epoch"], state["worse"]
+        if "0" in state:
+            self._snapshot = Snapshot(self.network)
+            for i, array in enumerate(self._snapshot.kept):
+                array[...] = state[str(i)]
 
     def _start_over(self) -> None:
         self.best: float | None = None

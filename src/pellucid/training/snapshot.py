@@ -17,12 +17,13 @@ class Snapshot:
     def __init__(self, network: Network) -> None:
         self._network = network
         self._live = [network.flat_parameters, *network.state.values()]
-        self._kept = [array.copy() for array in self._live]
+        #: the parameters as one array, then the running statistics
+        self.kept = [array.copy() for array in self._live]
         self.step = network.step
 
     def take(self) -> None:
         """Copy the network as it is now into the arrays there are."""
-        for kept, live in zip(self._kept, self._live, strict=True):
+        for kept, live in zip(self.kept, self._live, strict=True):
             np.copyto(kept, live)
         self.step = self._network.step
 
@@ -31,7 +32,7 @@ class Snapshot:
         late: KeyboardInterrupt | None = None
         while True:
             try:
-                for kept, live in zip(self._kept, self._live, strict=True):
+                for kept, live in zip(self.kept, self._live, strict=True):
                     np.copyto(live, kept)
                 break
             except KeyboardInterrupt as interrupt:
