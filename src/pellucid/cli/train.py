@@ -19,7 +19,7 @@ from pellucid.description import to_json
 if TYPE_CHECKING:
     from pellucid.data import Dataset
     from pellucid.network import Network
-    from pellucid.training import History
+    from pellucid.training import Checkpoints, History
 
 
 def train(
@@ -41,6 +41,15 @@ def train(
         Path | None,
         typer.Option(help="Folder to write to, replacing an earlier run.", show_default="runs/MODEL-DATA-TIME"),
     ] = None,
+    checkpoint_seconds: Annotated[
+        float | None, typer.Option(help="Save the training so often, to checkpoints/ in its folder.")
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            help="Go on with the training of this run folder, given the options it had; --run-dir is not needed."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train a network, test it, and write model, history, curves and result to a folder."""
@@ -59,9 +68,10 @@ def train(
         dataset = load_dataset(data, data_dir)
         dataset = dataset if limit is None else dataset.take(limit)
         network = _build(model, dataset, l2, building)
-        with RunFolder.create(run_dir or _free_folder(model, data)) as folder:
+        with RunFolder.create(resume or run_dir or _free_folder(model, data)) as folder:
+            checkpoints = _checkpoints(folder.path, checkpoint_seconds, resume is not None)
             started = perf_counter()
-            history = _fit(network, dataset, output, {**fitting, "optimizer": chosen})
+            history = _fit(network, dataset, output, {**fitting, "optimizer": chosen, "checkpoints": checkpoints})
             seconds = perf_counter() - started
             files = folder.write_training(network, history)
             interrupted = history.stopped == "interrupted"
@@ -113,6 +123,15 @@ def _fit(network: Network, dataset: Dataset, output: Output, settings: dict[str,
     verbose = int(output.notes.is_terminal or not output.as_json)
     listener = reporter(verbose, output.notes)
     return network.fit(dataset.x_train, dataset.y_train, callbacks=[listener], verbose=0, **settings)
+
+
+def _checkpoints(folder: Path, seconds: float | None, resume: bool) -> Checkpoints | None:
+    """Return what to save, and to go on from; None if neither is wanted."""
+    from pellucid.training import Checkpoints
+
+    if seconds is None and not resume:
+        return None
+    return Checkpoints(folder / "checkpoints", every_seconds=seconds, resume=resume)
 
 
 def _free_folder(model: str, data: str) -> Path:
