@@ -16,6 +16,7 @@ import pytest
 from pellucid import Network
 from pellucid.errors import CheckpointError, ConfigError, FileWriteError
 from pellucid.layers import BatchNorm, Linear
+from pellucid.optimizers import OptimizerState
 from pellucid.training import Callback, Checkpoints, History, checkpoints, fit
 from pellucid.training.checkpoint import Checkpoint
 
@@ -262,6 +263,37 @@ def test_another_training_is_refused(
         "Go on with the data and the settings it had; to start over, take another folder, or remove them"
     )
     np.testing.assert_array_equal(other.flat_parameters, before)
+
+
+def test_fewer_epochs_than_there_were_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        train(make(), Checkpoints(tmp_path, every_batches=4), callbacks=[KilledAt(9)])
+    network = make()
+    with pytest.raises(
+        CheckpointError,
+        match=f"^the training of {tmp_path} is in epoch 3 already: epochs must not be less, got 2$",
+    ):
+        train(network, Checkpoints(tmp_path, resume=True), epochs=2)
+    assert network.step == 0
+    assert len(train(network, Checkpoints(tmp_path, resume=True), epochs=3)) == 3
+
+
+def test_ctrl_c_while_a_checkpoint_is_read_leaves_the_network_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(make(), Checkpoints(tmp_path))
+    network, other = make(), make()
+
+    def interrupt(*_: Any) -> NoReturn:
+        assert (network.flat_parameters != other.flat_parameters).any()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(OptimizerState, "restore", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        train(network, Checkpoints(tmp_path, resume=True))
+    assert network.step == 0
+    for name, value in other.tensors().items():
+        np.testing.assert_array_equal(network.tensors()[name], value)
 
 
 # Where nothing can be written.

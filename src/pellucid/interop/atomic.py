@@ -11,11 +11,11 @@ from pathlib import Path
 from pellucid.errors import FileWriteError
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, *data: bytes | memoryview) -> None:
     """Write ``data`` to ``path``, whole or not at all: whatever goes wrong, a file that was there stays as it was.
 
-    The bytes go to a temporary file in the same folder and are on the disk before it takes the name; when this returns,
-    the name is there too.
+    Pieces follow one another. The bytes go to a temporary file in the same folder and are on the disk before it takes
+    the name; when this returns, the name is there too.
 
     Raises:
         FileWriteError: the folder is missing or not writable, ``path`` is no ordinary file, or the disk is full.
@@ -28,7 +28,7 @@ def write_atomically(path: Path, data: bytes) -> None:
             raise FileWriteError(f"cannot write {path}: it is a folder or a device; give the name of a file")
         # Not tempfile, whose files only their owner may read; these get the permissions of any new file.
         with temporary.open("xb") as file:
-            file.write(data)
+            file.writelines(data)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

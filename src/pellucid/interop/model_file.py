@@ -20,6 +20,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+
 from pellucid.arrays import Array, Tensors
 from pellucid.errors import ModelFileError
 from pellucid.interop.atomic import write_atomically
@@ -48,16 +50,18 @@ def write(path: Path, description: Mapping[str, Any], tensors: Mapping[str, Arra
     # Laid out here because safetensors' own writer orders the metadata differently from one run to the next.
     metadata = {"format": kind, "description": json.dumps(description), "sha256": _BLANK}
     header: dict[str, Any] = {"__metadata__": metadata}
-    body = bytearray()
+    parts: list[memoryview] = []
+    start = 0
     # Wide numbers first, so that every tensor starts at a multiple of its own width.
     for name, tensor in sorted(tensors.items(), key=lambda item: (-item[1].itemsize, item[0])):
-        start = len(body)
-        body += tensor.astype(tensor.dtype.newbyteorder("<"), copy=False).tobytes()
-        header[name] = {"dtype": _dtype_name(tensor), "shape": tensor.shape, "data_offsets": (start, len(body))}
+        part = np.ascontiguousarray(tensor, tensor.dtype.newbyteorder("<")).reshape(-1).view(np.uint8)
+        header[name] = {"dtype": _dtype_name(tensor), "shape": tensor.shape, "data_offsets": (start, start + len(part))}
+        parts.append(part.data)
+        start += len(part)
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     head = len(text).to_bytes(8, "little") + text
-    write_atomically(path, _with_checksum(head, _checksum(head, body)) + body)
+    write_atomically(path, _with_checksum(head, _checksum(head, *parts)), *parts)
 
 
 def read(path: Path, kind: str = MODEL) -> tuple[dict[str, Any], Tensors]:
@@ -176,9 +180,10 @@ def _dtype_name(tensor: Array) -> str:
     return "BOOL" if dtype.kind == "b" else f"{dtype.kind.upper()}{8 * dtype.itemsize}"
 
 
-def _checksum(head: bytes, body: bytearray | memoryview) -> str:
+def _checksum(head: bytes, *body: memoryview) -> str:
     digest = hashlib.sha256(_with_checksum(head, _BLANK))
-    digest.update(body)
+    for part in body:
+        digest.update(part)
     return digest.hexdigest()
 
 

@@ -88,8 +88,12 @@ class Saver:
         self._resumed: Checkpoint | None = None
         self._saved_at, self._saved_step, self._cost = monotonic(), training.network.step, 0.0
 
-    def open(self, start: Position) -> Position:
+    def open(self, start: Position, epochs: int) -> Position:
         """Return where the training stands: at the start, or where it is resumed, with its numbers put back.
+
+        Args:
+            start: of one that is new.
+            epochs: that it is to have in all.
 
         Raises:
             CheckpointError: there are checkpoints, but ``resume`` is False, none can be read, or they are those of
@@ -114,7 +118,7 @@ class Saver:
                 f"{self._folder} holds checkpoints of an earlier training: Checkpoints(..., resume=True) goes on from "
                 f"them; {_AFRESH}"
             )
-        return self._go_on(files) if files else start
+        return self._go_on(files, epochs) if files else start
 
     def begin(self, position: Position) -> None:
         """Wake the callbacks of a training that is resumed; write the first checkpoint of one that starts.
@@ -155,13 +159,18 @@ class Saver:
         if last or self.due():
             self.save(position)
 
-    def _go_on(self, files: list[Path]) -> Position:
+    def _go_on(self, files: list[Path], epochs: int) -> Position:
         saved = self._newest(files)
         different = differences(saved.settings, self._settings)
         if different:
             raise CheckpointError(
                 f"{self._folder} holds checkpoints of another training: {'; '.join(different)}. Go on with the data "
                 f"and the settings it had; {_AFRESH}"
+            )
+        begun = saved.position.epoch + (saved.position.batch > 0)
+        if begun > epochs:
+            raise CheckpointError(
+                f"the training of {self._folder} is in epoch {begun} already: epochs must not be less, got {epochs}"
             )
         try:
             self._training.go_on_from(saved)

@@ -171,7 +171,11 @@ class _Training:
         )
         training = Changing(self.network, self.step.optimizer_state, self.callbacks, self.history)
         self.saver = Saver(checkpoints, training, known_by)
-        self.position = self.saver.open(self.position)
+        try:
+            self.position = self.saver.open(self.position, self.epochs)
+        except BaseException:
+            self.last_good.put_back()  # Ctrl-C may have come when half of the numbers were read
+            raise
         self.last_good = LastGood(self.network)
 
     def run(self) -> History:
