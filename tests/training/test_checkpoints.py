@@ -79,9 +79,24 @@ def test_what_takes_long_is_done_less_often(tmp_path: Path, monkeypatch: pytest.
         clock.now += 3
 
     monkeypatch.setattr(Checkpoint, "write", slowly)
-    train(make(), Checkpoints(tmp_path, keep=100), epochs=12, callbacks=[clock])
-    # 3 s are 3 % of 100 s: ten batches.
-    assert steps(tmp_path) == [0, 10, 20, 30, 36]
+    train(make(), Checkpoints(tmp_path, keep=100), epochs=18, callbacks=[clock])
+    # 9 s, for the first, the second and the last, are 3 % of 300 s: thirty batches. Then there is one more every 100 s.
+    assert steps(tmp_path) == [0, 30, 40, 50, 54]
+
+
+def test_what_the_best_models_take_counts_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, save = Clock(monkeypatch, 10.0), Network.save
+
+    def slowly(network: Network, path: Path) -> None:
+        save(network, path)
+        clock.now += 3
+
+    monkeypatch.setattr(Network, "save", slowly)
+    figures = Scripted("loss", [-float(epoch) for epoch in range(40)])
+    train(make(), Checkpoints(tmp_path, best="loss"), epochs=40, callbacks=[clock, figures])
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "best.safetensors", "step-00000000.safetensors", "step-00000120.safetensors",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("keep", [1, 2, 5])

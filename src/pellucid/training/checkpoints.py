@@ -14,7 +14,7 @@ from pellucid.inputs import require_count
 from pellucid.training.checkpoint import Changing, Checkpoint, Position
 from pellucid.training.fingerprint import differences
 
-#: seconds between two checkpoints, and the share of the time they may take, where the caller asks for nothing else
+#: seconds between two checkpoints, and the share of the time that all may take, where the caller asks for nothing else
 _INTERVAL, _SHARE = 60.0, 0.03
 
 #: the model of the best epoch so far
@@ -36,7 +36,7 @@ class Checkpoints:
         folder: where the files go; it is made if it is not there.
         every_batches: write one after so many batches.
         every_seconds: write one when so many seconds have passed; at the end of the batch in progress. Without either,
-            one is written every minute, or less often if they would take more than 3 % of the time.
+            one is written every minute, or less often if all of them would take more than 3 % of the time.
         keep: how many of the newest to keep.
         best: a column of the history such as ``"val_loss"``: the model of the epoch where it is best is kept as
             ``best.safetensors``, a model file. Higher is better if it is an accuracy, else lower.
@@ -61,17 +61,6 @@ class Checkpoints:
         if self.every_seconds is not None and not 0 < self.every_seconds < math.inf:
             raise ConfigError(f"Checkpoints: every_seconds must be above 0 and finite, got {self.every_seconds!r}")
 
-    def due(self, batches: int, seconds: float, cost: float) -> bool:
-        """Tell whether to write one now.
-
-        Args:
-            batches, seconds: since the last one.
-            cost: the seconds that one took.
-        """
-        if self.every_batches is None and self.every_seconds is None:
-            return seconds >= max(_INTERVAL, cost / _SHARE)
-        return batches >= (self.every_batches or math.inf) or seconds >= (self.every_seconds or math.inf)
-
 
 class Saver:
     """The checkpoints of one call of ``fit``.
@@ -86,7 +75,10 @@ class Saver:
         self._wanted, self._training, self._settings = wanted, training, settings
         self._folder = Path(wanted.folder)
         self._resumed: Checkpoint | None = None
-        self._saved_at, self._saved_step, self._cost = monotonic(), training.network.step, 0.0
+        self._began = self._saved_at = monotonic()
+        self._saved_step = training.network.step
+        #: seconds that the last checkpoint took, and all of them with the models of best epochs
+        self._cost = self._spent = 0.0
 
     def open(self, start: Position, epochs: int) -> Position:
         """Return where the training stands: at the start, or where it is resumed, with its numbers put back.
@@ -133,8 +125,13 @@ class Saver:
 
     def due(self) -> bool:
         """Tell whether to write a checkpoint after the batch that is done."""
+        now, wanted = monotonic(), self._wanted
+        seconds = now - self._saved_at
+        if wanted.every_batches is None and wanted.every_seconds is None:
+            # Twice: for the one to be written now, and the one at the end.
+            return seconds >= _INTERVAL and self._spent + 2 * self._cost <= _SHARE * (now - self._began)
         batches = self._training.network.step - self._saved_step
-        return self._wanted.due(batches, monotonic() - self._saved_at, self._cost)
+        return batches >= (wanted.every_batches or math.inf) or seconds >= (wanted.every_seconds or math.inf)
 
     def save(self, position: Position) -> None:
         """Write a checkpoint, then remove those that need not be kept.
@@ -150,12 +147,15 @@ class Saver:
             path.unlink(missing_ok=True)
         self._saved_at, self._saved_step = monotonic(), step
         self._cost = self._saved_at - started
+        self._spent += self._cost
 
     def end_epoch(self, position: Position, last: bool) -> None:
         """Keep the model if the epoch is the best so far; write a checkpoint if one is due, or training is over."""
         best = self._wanted.best
         if best is not None and _last_is_best(best, self._training.history[best]):
+            started = monotonic()
             self._training.network.save(self._folder / BEST)
+            self._spent += monotonic() - started
         if last or self.due():
             self.save(position)
 
