@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pellucid import Network
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -24,6 +26,19 @@ def test_the_layer_of_add_a_layer_passes_its_own_check(capsys: pytest.CaptureFix
     net = namespace["net"]
     images = np.random.default_rng(0).normal(size=(4, 1, 8, 8))
     np.testing.assert_allclose(net.predict(images).sum(axis=1), 1, rtol=1e-5)
+
+
+def test_checkpoints_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("sklearn", reason="the page trains on scikit-learn's digits")
+    monkeypatch.chdir(tmp_path)
+    (block,) = python_blocks(ROOT / "docs/checkpoints.md")
+    runs: list[dict[str, Any]] = [{}, {}]
+    for namespace in runs:  # the second finds that all is done
+        exec(compile(block, "docs/checkpoints.md", "exec"), namespace)
+    assert runs[0]["history"].rows == runs[1]["history"].rows
+    assert len(runs[1]["history"]) == 5
+    best = Network.load("run/checkpoints/best.safetensors")
+    assert best.evaluate(runs[0]["digits"].x_test, runs[0]["digits"].y_test)["accuracy"] > 0.9
 
 
 def test_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,6 +30,10 @@ class ExportError(PellucidError, ValueError):
     """A network cannot be written in the format asked for: the format has no form for a part of it, or no room."""
 
 
+class CheckpointError(PellucidError, ValueError):
+    """No checkpoint of a folder can be read, or they belong to a training on other data or with other settings."""
+
+
 class FileWriteError(PellucidError, OSError):
     """A file cannot be written; what was there before is still there."""
 

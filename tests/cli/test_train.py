@@ -115,6 +115,26 @@ def test_the_same_seed_gives_the_same_model(cli, tmp_path):
     assert a == b != c
 
 
+def test_a_training_that_was_killed_goes_on(cli, tmp_path):
+    """Killed between two epochs, as far as the files tell: the second half of a run is missing."""
+    line = ("train", "--limit", 60, "--validation-split", 0.2, "--checkpoint-seconds", 1e-9, "--seed", 4)
+    whole = cli.json(*line, "--epochs", 4, "--run-dir", tmp_path / "whole")
+    cli(*line, "--epochs", 2, "--run-dir", tmp_path / "killed")
+    for path in (tmp_path / "killed").iterdir():
+        if path.is_file() and path.name != "config.toml":
+            path.unlink()
+    resumed = cli("train", "--epochs", 4, "--resume", tmp_path / "killed")
+    assert re.findall(r"epoch \d/4", resumed.stderr) == ["epoch 3/4", "epoch 4/4"]
+    models = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "killed")]
+    assert models[0] == models[1]
+    result = json.loads((tmp_path / "killed" / "result.json").read_text())
+    assert (result["epochs"], result["test"], result["settings"]) == (4, whole["test"], whole["settings"])
+    text = cli.error(*line, "--epochs", 4, "--batch-size", 16, "--resume", tmp_path / "killed")
+    assert "CheckpointError: " in text
+    assert "holds checkpoints of another training: batch_size was 32 and is 16. Go on with the data" in text
+    assert "holds checkpoints of an earlier training" in cli.error(*line, "--run-dir", tmp_path / "killed")
+
+
 def test_options_reach_the_network(cli, tmp_path):
     options = (
         "--model",

@@ -117,12 +117,16 @@ def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(
     assert os.listdir(tmp_path) == ["model"]
 
 
-def test_the_bytes_are_on_the_disk_before_the_name_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX can bring a folder to the disk")
+def test_the_bytes_are_on_the_disk_before_the_name_changes_and_the_name_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     order: list[tuple[str, int]] = []
     fsync, replace = os.fsync, os.replace
 
     def watched_fsync(descriptor: int) -> None:
-        order.append(("fsync", os.fstat(descriptor).st_size))
+        found = os.fstat(descriptor)
+        order.append(("fsync", found.st_ino if stat.S_ISDIR(found.st_mode) else found.st_size))
         fsync(descriptor)
 
     def watched_replace(source: Path, target: Path) -> None:
@@ -133,4 +137,21 @@ def test_the_bytes_are_on_the_disk_before_the_name_changes(tmp_path: Path, monke
     monkeypatch.setattr(os, "fsync", watched_fsync)
     monkeypatch.setattr(os, "replace", watched_replace)
     write_atomically(tmp_path / "model", b"new")
-    assert order == [("fsync", 3), ("replace", 3)]
+    assert order == [("fsync", 3), ("replace", 3), ("fsync", tmp_path.stat().st_ino)]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX can bring a folder to the disk")
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.EIO], ids=["unknown", "broken"])
+def test_a_folder_that_cannot_be_brought_to_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def fail_on_folders(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", fail_on_folders)
+    if code == errno.EINVAL:  # a file system that has no such thing
+        write_atomically(tmp_path / "model", b"new")
+    else:
+        assert error_of(tmp_path / "model") == os.strerror(code)
+    assert (tmp_path / "model").read_bytes() == b"new"

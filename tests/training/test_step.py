@@ -17,9 +17,10 @@ from pellucid.losses import CrossEntropy
 from pellucid.optimizers import SGD, Adam, Optimizer
 from pellucid.regularizers import L2
 from pellucid.training import Callback, History, fit
+from pellucid.training.nonfinite import Fault
 from pellucid.training.samples import Samples
 from pellucid.training.snapshot import LastGood
-from pellucid.training.step import Fault, NativeStep, NumpyStep, choose_step
+from pellucid.training.step import NativeStep, NumpyStep, choose_step
 
 pytest.importorskip("pellucid._native", reason="installed without a C++ compiler")
 

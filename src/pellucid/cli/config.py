@@ -24,7 +24,7 @@ from pellucid.suggestion import did_you_mean
 from pellucid.training.config_file import read_toml
 
 #: options that say where to, not what; they are given on the command line alone
-NOT_SETTINGS = ("config", "run_dir", "as_json")
+NOT_SETTINGS = ("config", "run_dir", "resume", "as_json")
 
 _KINDS = {
     bool: "true or false",

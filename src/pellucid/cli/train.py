@@ -19,7 +19,7 @@ from pellucid.description import to_json
 if TYPE_CHECKING:
     from pellucid.data import Dataset
     from pellucid.network import Network
-    from pellucid.training import History
+    from pellucid.training import Checkpoints, History
 
 
 def train(
@@ -46,15 +46,26 @@ def train(
         Path | None,
         typer.Option(help="Folder to write to, replacing an earlier run.", show_default="runs/MODEL-DATA-TIME"),
     ] = None,
+    checkpoint_seconds: Annotated[
+        float | None, typer.Option(help="Save the training so often, to checkpoints/ in its folder.")
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            help="Go on with the training of this run folder, with the settings it had; --run-dir is not needed."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train a network, test it, and write settings, model, history, curves and result to a folder."""
     given: dict[str, Any] = dict(locals())  # each is a setting of the run, unless cli/config.py says it is none
-    if config is not None:
+    source = config or resume
+    if source is not None and context.obj is None:
         with results(as_json):
             from pellucid.cli.config import overlay
 
-            given = overlay(context, given, train, config)
+            given = overlay(context, given, train, source)
+        context.obj = source  # it is read, once
         train(**given)
         return
     recipe = RECIPES.get(model, Recipe())
@@ -76,10 +87,11 @@ def train(
         described = to_json(chosen, defaults=True)
         settled = {**fitting, "optimizer": described, "learning_rate": None, "engine": network.engine}
         settings = resolved(given, train, settled)
-        with RunFolder.create(run_dir or _free_folder(model, data)) as folder:
+        with RunFolder.create(resume or run_dir or _free_folder(model, data)) as folder:
             files = [folder.write_config(settings, "pellucid train --config")]
+            checkpoints = _checkpoints(folder.path, checkpoint_seconds, resume is not None)
             started = perf_counter()
-            history = _fit(network, dataset, output, {**fitting, "optimizer": chosen})
+            history = _fit(network, dataset, output, {**fitting, "optimizer": chosen, "checkpoints": checkpoints})
             seconds = perf_counter() - started
             files += folder.write_training(network, history)
             told = {"model": model, "data": data, "run_dir": str(folder.path), "settings": settings, "seconds": seconds}
@@ -129,6 +141,15 @@ def _outcome(network: Network, dataset: Dataset, history: History) -> dict[str, 
         "test": None if interrupted else measure(network, dataset.x_test, dataset.y_test),
         "class_names": list(dataset.class_names),
     }
+
+
+def _checkpoints(folder: Path, seconds: float | None, resume: bool) -> Checkpoints | None:
+    """Return what to save, and to go on from; None if neither is wanted."""
+    from pellucid.training import Checkpoints
+
+    if seconds is None and not resume:
+        return None
+    return Checkpoints(folder / "checkpoints", every_seconds=seconds, resume=resume)
 
 
 def _free_folder(model: str, data: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from contextlib import suppress
@@ -10,10 +11,11 @@ from pathlib import Path
 from pellucid.errors import FileWriteError
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, *data: bytes | memoryview) -> None:
     """Write ``data`` to ``path``, whole or not at all: whatever goes wrong, a file that was there stays as it was.
 
-    The bytes go to a temporary file in the same folder and are on the disk before it takes the name.
+    Pieces follow one another. The bytes go to a temporary file in the same folder and are on the disk before it takes
+    the name; when this returns, the name is there too.
 
     Raises:
         FileWriteError: the folder is missing or not writable, ``path`` is no ordinary file, or the disk is full.
@@ -26,10 +28,11 @@ def write_atomically(path: Path, data: bytes) -> None:
             raise FileWriteError(f"cannot write {path}: it is a folder or a device; give the name of a file")
         # Not tempfile, whose files only their owner may read; these get the permissions of any new file.
         with temporary.open("xb") as file:
-            file.write(data)
+            file.writelines(data)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        _sync_folder(path.parent)
     except BaseException as error:
         with suppress(OSError):
             temporary.unlink()
@@ -52,3 +55,17 @@ def make_folder(folder: Path) -> None:
     except OSError as error:
         told = f"cannot write to the folder {folder}: {error.strerror or error}; choose another one"
         raise FileWriteError(told) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring a folder's names to the disk, where that can be asked for."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems know no such thing
+            raise
+    finally:
+        os.close(descriptor)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from pellucid.layers import AvgPool2d
 from pellucid.layers.windows import Axis, axes
 
@@ -24,5 +26,9 @@ def window(layer: Conv2d | Pool2d, shape: Shape) -> tuple[Axis, Axis]:
 def counted(layer: AvgPool2d, axis: Axis) -> Array:
     """Return how many pixels along one axis each window of an average counts."""
     before, after = (axis.before, axis.after) if layer.count_include_pad else (0, 0)
-    taps = axis.taps()
-    return ((taps >= -before) & (taps < axis.length + after)).sum(axis=1)
+    return axis.taps_between(-before, axis.length + after)
+
+
+def taps(axis: Axis) -> Array:
+    """Return the input index of every (output, tap) pair, shape (outputs, kernel); padding is out of range."""
+    return axis.stride * np.arange(axis.outputs)[:, None] + axis.dilation * np.arange(axis.kernel) - axis.before

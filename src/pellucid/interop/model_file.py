@@ -1,4 +1,4 @@
-"""The model file: safetensors, with the network's description as JSON in its metadata.
+"""The model file, and the checkpoint: safetensors, with a description as JSON in their metadata.
 
 ::
 
@@ -7,8 +7,8 @@
     header = {"__metadata__": {"format": "pellucid", "description": "{…}", "sha256": "…"},
               "0.weight": {"dtype": "F32", "shape": [6, 1, 5, 5], "data_offsets": [0, 600]}, …}
 
-``sha256`` is the checksum of the whole file with 64 zeros in its own place, so that any changed byte shows. Nothing in
-the file is ever run: there is no pickle.
+``format`` is ``"pellucid-checkpoint"`` in a checkpoint. ``sha256`` is the checksum of the whole file with 64 zeros in
+its own place, so that any changed byte shows. Nothing in the file is ever run: there is no pickle.
 """
 
 from __future__ import annotations
@@ -20,9 +20,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+
 from pellucid.arrays import Array, Tensors
 from pellucid.errors import ModelFileError
 from pellucid.interop.atomic import write_atomically
+
+#: what the metadata call a network, and a training that can go on
+MODEL, CHECKPOINT = "pellucid", "pellucid-checkpoint"
 
 _BLANK = "0" * 64
 # Inside the description, itself a JSON string, the quotes are escaped: this matches the checksum's own place only.
@@ -30,13 +35,18 @@ _CHECKSUM = re.compile(rb'"sha256":"[0-9a-f]{64}"')
 _AGAIN = "copy or download it again, or save the network again"
 
 
-def write(path: Path, description: Mapping[str, Any], tensors: Mapping[str, Array]) -> None:
-    """Write a model file, whole or not at all; :func:`to_bytes` tells what is in it.
+def write(path: Path, description: Mapping[str, Any], tensors: Mapping[str, Array], kind: str = MODEL) -> None:
+    """Write a file, whole or not at all; :func:`to_bytes` tells what is in it.
+
+    Args:
+        path: the file; replaced if it is there.
+        description, tensors: as there.
+        kind: :data:`MODEL` or :data:`CHECKPOINT`.
 
     Raises:
         FileWriteError: the file cannot be written.
     """
-    write_atomically(path, to_bytes(description, tensors))
+    write_atomically(path, *_laid_out(description, tensors, kind))
 
 
 def to_bytes(description: Mapping[str, Any], tensors: Mapping[str, Array]) -> bytes:
@@ -46,44 +56,59 @@ def to_bytes(description: Mapping[str, Any], tensors: Mapping[str, Array]) -> by
         description: plain JSON types.
         tensors: arrays of floats, integers or booleans by name.
     """
+    return b"".join(_laid_out(description, tensors, MODEL))
+
+
+def _laid_out(description: Mapping[str, Any], tensors: Mapping[str, Array], kind: str) -> list[bytes | memoryview]:
+    """Return a file's bytes, the tensors' where they lie if their order allows."""
     # Laid out here because safetensors' own writer orders the metadata differently from one run to the next.
-    metadata = {"format": "pellucid", "description": json.dumps(description), "sha256": _BLANK}
+    metadata = {"format": kind, "description": json.dumps(description), "sha256": _BLANK}
     header: dict[str, Any] = {"__metadata__": metadata}
-    body = bytearray()
+    parts: list[memoryview] = []
+    start = 0
     # Wide numbers first, so that every tensor starts at a multiple of its own width.
     for name, tensor in sorted(tensors.items(), key=lambda item: (-item[1].itemsize, item[0])):
-        start = len(body)
-        body += tensor.astype(tensor.dtype.newbyteorder("<"), copy=False).tobytes()
-        header[name] = {"dtype": _dtype_name(tensor), "shape": tensor.shape, "data_offsets": (start, len(body))}
+        part = np.ascontiguousarray(tensor, tensor.dtype.newbyteorder("<")).reshape(-1).view(np.uint8)
+        header[name] = {"dtype": _dtype_name(tensor), "shape": tensor.shape, "data_offsets": (start, start + len(part))}
+        parts.append(part.data)
+        start += len(part)
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     head = len(text).to_bytes(8, "little") + text
-    return _with_checksum(head, _checksum(head, body)) + body
+    return [_with_checksum(head, _checksum(head, *parts)), *parts]
 
 
-def read(path: Path) -> tuple[dict[str, Any], Tensors]:
-    """Return the description and the tensors of a model file.
+def read(path: Path, kind: str = MODEL) -> tuple[dict[str, Any], Tensors]:
+    """Return the description and the tensors of a file.
 
     Raises:
-        ModelFileError: the file is missing, cut, damaged, or not one that :func:`write` wrote.
+        ModelFileError: the file is missing, cut, damaged, or not one that :func:`write` wrote as this kind.
     """
-    return from_bytes(_contents(path), path)
+    return from_bytes(_contents(path), path, kind)
 
 
-def from_bytes(data: bytes, path: Path | str) -> tuple[dict[str, Any], Tensors]:
-    """Return the description and the tensors that a model file's bytes hold.
+def from_bytes(data: bytes, path: Path | str, kind: str = MODEL) -> tuple[dict[str, Any], Tensors]:
+    """Return the description and the tensors that a file's bytes hold.
 
     Args:
         data: what :func:`to_bytes` gave.
         path: what to call them in an error.
+        kind: :data:`MODEL` or :data:`CHECKPOINT`.
 
     Raises:
         ModelFileError: they are cut, damaged, or not what :func:`to_bytes` gave.
     """
     head, header = _header(path, data)
     match header:
-        case {"__metadata__": {"format": "pellucid", "description": str(text), "sha256": str(checksum)}}:
+        case {"__metadata__": {"format": str(own), "description": str(text), "sha256": str(checksum)}} if own == kind:
             pass
+        case _ if kind == CHECKPOINT:
+            raise ModelFileError(f"{path} is a safetensors file, but its metadata tell of no training")
+        case {"__metadata__": {"format": "pellucid-checkpoint"}}:
+            raise ModelFileError(
+                f"{path} is a checkpoint, not a model: fit(..., checkpoints=Checkpoints(folder, resume=True)) goes on "
+                "from it"
+            )
         case _:
             raise ModelFileError(
                 f"{path} is a safetensors file, but not a Pellucid model: its metadata describe no network. To take "
@@ -182,9 +207,10 @@ def _dtype_name(tensor: Array) -> str:
     return "BOOL" if dtype.kind == "b" else f"{dtype.kind.upper()}{8 * dtype.itemsize}"
 
 
-def _checksum(head: bytes, body: bytearray | memoryview) -> str:
+def _checksum(head: bytes, *body: memoryview) -> str:
     digest = hashlib.sha256(_with_checksum(head, _BLANK))
-    digest.update(body)
+    for part in body:
+        digest.update(part)
     return digest.hexdigest()
 
 

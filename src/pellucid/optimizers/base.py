@@ -47,6 +47,13 @@ class OptimizerState:
                 state.slots.setdefault(name, {})[slot] = value.copy()
         return state
 
+    def restore(self, tensors: Mapping[str, Array]) -> None:
+        """Copy what :meth:`to_tensors` gave into the arrays there are: whoever works on them goes on from there."""
+        self.step = int(tensors[STEP])
+        for name, slots in self.slots.items():
+            for slot, value in slots.items():
+                value[...] = tensors[f"{name}.{slot}"]
+
 
 @dataclass(frozen=True)
 class NativeRule:

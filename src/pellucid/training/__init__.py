@@ -10,12 +10,14 @@ from pellucid.training.callbacks import (
     TensorBoard,
     TerminateOnNaN,
 )
+from pellucid.training.checkpoints import Checkpoints
 from pellucid.training.history import History
 from pellucid.training.loop import fit
 
 __all__ = [
     "CSVLogger",
     "Callback",
+    "Checkpoints",
     "EarlyStopping",
     "History",
     "LambdaCallback",

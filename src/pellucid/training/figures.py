@@ -32,10 +32,19 @@ class Figures:
         metric: a name of :data:`~pellucid.metrics.METRICS`.
         data: the samples.
         outputs: where the network's outputs are put.
+        before: Σ loss, Σ metric and Σ weight of the batches before the first, where training is resumed.
     """
 
-    def __init__(self, loss: Loss, metric: str, data: Samples, outputs: Array) -> None:
+    def __init__(
+        self,
+        loss: Loss,
+        metric: str,
+        data: Samples,
+        outputs: Array,
+        before: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    ) -> None:
         self._loss, self._metric, self._data, self._outputs = loss, metric, data, outputs
+        self._before = before
         self._values: list[float] = []
         self._rows: list[Array] = []
         self._used = 0
@@ -63,6 +72,13 @@ class Figures:
         """The names of loss and metric."""
         return "loss", self._metric
 
+    @property
+    def sums(self) -> tuple[float, float, float]:
+        """Σ loss, Σ metric and Σ weight over the batches so far."""
+        if self._values:
+            self._work_out()
+        return self._sums[-1] if self._sums else self._before
+
     def after(self, batches: int) -> dict[str, float]:
         """Return the figures over the first batches."""
         if batches > len(self._sums):
@@ -80,7 +96,7 @@ class Figures:
         weights = np.add.reduceat(weight, starts)
         values = weights * self._values if self._loss.reduction == "mean" else self._values
         steps = np.column_stack([values, np.add.reduceat(weight * scores, starts), weights])
-        before = self._sums[-1] if self._sums else (0.0, 0.0, 0.0)
+        before = self._sums[-1] if self._sums else self._before
         sums = np.cumsum(np.vstack([before, steps]), axis=0)[1:]
         self._sums.extend((value, score, weight) for value, score, weight in sums.tolist())
         self._values, self._rows, self._used = [], [], 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from time import perf_counter
@@ -20,13 +20,16 @@ from pellucid.optimizers import Optimizer, resolve_optimizer
 from pellucid.schedules import Schedule, resolve_schedule
 from pellucid.training import batches, samples
 from pellucid.training.callbacks import Callback, TerminateOnNaN
+from pellucid.training.checkpoint import Changing, Position
+from pellucid.training.checkpoints import Checkpoints, Saver
 from pellucid.training.figures import Figures, room_for_outputs
+from pellucid.training.fingerprint import fingerprint
 from pellucid.training.history import History
-from pellucid.training.nonfinite import finite, first_cause
+from pellucid.training.nonfinite import Fault, what_is_not_finite
 from pellucid.training.progress import reporter
 from pellucid.training.samples import Samples
-from pellucid.training.snapshot import LastGood
-from pellucid.training.step import Fault, choose_step
+from pellucid.training.snapshot import LastGood, Snapshot
+from pellucid.training.step import choose_step
 
 
 def fit(
@@ -44,6 +47,7 @@ def fit(
     shuffle: bool = True,
     sample_weight: Any | None = None,
     augment: Augmentation | None = None,
+    checkpoints: Checkpoints | None = None,
     verbose: int = 1,
 ) -> History:
     """Train a network on mini-batches; also called as ``network.fit(x, y, ...)``.
@@ -77,6 +81,8 @@ def fit(
         shuffle: draw a new order for every epoch; False takes the samples as they come.
         sample_weight: (N,), not negative; a sample of weight 2 counts as two of weight 1, one of weight 0 is left out.
         augment: random crops, mirror images and cutouts of what is trained on; what is validated with stays as it is.
+        checkpoints: where and when to save the training, and whether to go on from what was saved there; see
+            :class:`Checkpoints`.
         verbose: 1 shows a bar on a terminal, elsewhere prints a line an epoch; 0 shows nothing.
 
     Returns:
@@ -89,6 +95,10 @@ def fit(
         running statistics and step of a whole number of steps.
 
     Raises:
+        CheckpointError: no checkpoint can be read, or they are of another training; or there are some, and
+            ``resume`` is False.
+        FileWriteError: a checkpoint cannot be written. Those before it are still there, and the network has what it
+            learnt.
         ConfigError: a setting is out of range; validation data in the wrong form, or asked for in two ways, or a split
             that leaves no samples; a callback that is none; an augmentation that does not fit the inputs.
         DataError, ShapeError: samples, labels or weights that the network cannot train on.
@@ -115,12 +125,17 @@ def fit(
         if not isinstance(augment, Augmentation):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigError(f"augment must be an Augmentation, got {augment!r}")
         augment.check(network.input_shape)
+    if not isinstance(checkpoints, Checkpoints | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigError(f"checkpoints must be a Checkpoints, such as Checkpoints('folder'), got {checkpoints!r}")
     resolved = resolve_optimizer(optimizer, learning_rate)
     data = replace(samples.check(network, x, y, sample_weight), augment=augment)
     rows, validation = samples.hold_out(network, data, validation_data, validation_split)
     network.centre_on(data.images, rows)
     listeners = [reporter(verbose), *callbacks]
-    return _Training(network, data, rows, validation, resolved, int(epochs), int(batch_size), shuffle, listeners).run()
+    training = _Training(network, data, rows, validation, resolved, int(epochs), int(batch_size), shuffle, listeners)
+    if checkpoints is not None:
+        training.save_to(checkpoints)
+    return training.run()
 
 
 @dataclass
@@ -142,11 +157,29 @@ class _Training:
         longest = min(self.batch_size + 1, len(self.rows))  # the last batch may take one sample more
         self.outputs = room_for_outputs(self.data, longest, self.network.dtype)
         self.step = choose_step(self.network, self.data, self.optimizer, self.outputs)
-        self.last_good = LastGood(self.network, self.step)
         self.metric = self.network.loss.metric_name(self.data.target)
         figures = ("loss", self.metric)
         held = () if self.validation is None else tuple(f"val_{name}" for name in figures)
         self.history = History(("epoch", *figures, *held, "learning_rate", "seconds"))
+        self.position = Position(self.network.step)
+        self.saver: Saver | None = None
+        self.last_good = LastGood(self.network, self.step)
+
+    def save_to(self, checkpoints: Checkpoints) -> None:
+        """Save this training as it goes on; where it is to be resumed, it then stands where it stood."""
+        known_by = fingerprint(
+            self.network, self.data, self.rows, self.validation, self.optimizer, self.batch_size, self.shuffle
+        )
+        training = Changing(self.network, self.step.optimizer_state, self.callbacks, self.history)
+        self.saver = Saver(checkpoints, training, known_by)
+        before = Snapshot(self.network)
+        try:
+            self.position = self.saver.open(self.position, self.epochs)
+        except BaseException:  # Ctrl-C may have come when half of the numbers were read
+            self.network.step = before.step
+            before.put_back()
+            raise
+        self.last_good = LastGood(self.network, self.step)
 
     def run(self) -> History:
         try:
@@ -176,28 +209,43 @@ class _Training:
         for callback in self.callbacks:
             callback.network = self.network
             callback.stop_training = False
-        count = len(batches.cut(self.rows, self.batch_size))
-        self._tell("on_train_begin", {"epochs": self.epochs, "batches": count, "columns": self.history.columns})
-        for epoch in range(self.epochs):
-            self._run_epoch(epoch)
+        self._begin()
+        for epoch in range(self.position.epoch, self.epochs):
+            if self.history.stopped:  # just now, or before training was resumed
+                return
+            self._run_epoch(self.position)
             if self._stopped():
                 self.history.stopped = "early stopping"
-                return
+            self.position = Position(self.network.step, epoch + 1)
+            if self.saver is not None:
+                self.saver.end_epoch(self.position, last=self.history.stopped is not None or epoch + 1 == self.epochs)
 
-    def _run_epoch(self, epoch: int) -> None:
-        started = perf_counter()
-        self._tell("on_epoch_begin", epoch, {})
-        order = batches.order(len(self.rows), self.network.seed, self.network.step, self.shuffle)
+    def _begin(self) -> None:
+        epoch, count = self.position.epoch, len(batches.cut(self.rows, self.batch_size))
+        columns = self.history.columns
+        self._tell("on_train_begin", {"epochs": self.epochs, "batches": count, "epoch": epoch, "columns": columns})
+        if self.position.batch:
+            self._tell("on_epoch_begin", epoch, {})
+        if self.saver is not None:
+            self.saver.begin(self.position)
+
+    def _run_epoch(self, position: Position) -> None:
+        epoch, started = position.epoch, perf_counter() - position.seconds
+        if not position.batch:
+            self._tell("on_epoch_begin", epoch, {})
+        order = batches.order(len(self.rows), self.network.seed, position.start, self.shuffle)
         cut = batches.cut(self.rows[order].astype(np.int64, copy=False), self.batch_size)
-        figures, rate = Figures(self.network.loss, self.metric, self.data, self.outputs), 0.0
-        for batch, rows in enumerate(cut):
+        figures, rate = Figures(self.network.loss, self.metric, self.data, self.outputs, position.sums), 0.0
+        for batch in range(position.batch, len(cut)):
             factor = prod(callback.rate_factor for callback in self.callbacks)
             rate = factor * self.rate(epoch + batch / len(cut), self.epochs)
-            self._step((epoch + 1, batch + 1), rows, rate, figures)
+            self._step((epoch + 1, batch + 1), cut[batch], rate, figures)
             self._tell("on_batch_end", batch, figures.logs())
             if self._stopped():
                 break
-        row = {"epoch": epoch + 1, **figures.logs(), **self._validate(epoch), "learning_rate": rate}
+            if self.saver is not None and batch + 1 < len(cut) and self.saver.due():
+                self.saver.save(Position(position.start, epoch, batch + 1, figures.sums, perf_counter() - started))
+        row = {"epoch": epoch + 1, **figures.logs(), **self._validate(epoch), "learning_rate": float(rate)}
         self.history.rows.append({**row, "seconds": perf_counter() - started})
         self._tell("on_epoch_end", epoch, self.history.rows[-1])
 
@@ -207,24 +255,11 @@ class _Training:
         if fault is not Fault.LOSS:
             self.last_good.confirm()
         if fault is not None:
-            epoch, batch = where
-            self._fail(f"epoch {epoch}, batch {batch}: {self._told(fault, value, rows)}", rate)
+            told = what_is_not_finite(fault, value, self.network, self.step.gradient, self.data, rows)
+            self._fail(f"epoch {where[0]}, batch {where[1]}: {told}", rate)
         figures.add(value, rows)
         self.network.step += 1
         self.last_good.end()
-
-    def _told(self, fault: Fault, value: float, rows: Array) -> str:
-        network = self.network
-        if fault is Fault.PARAMETERS:
-            return f"after the update, {_not_finite('the parameter', network.parameters)}."
-        if fault is Fault.LOSS:
-            told = f"the loss is {value}"
-        elif fault is Fault.STATISTICS:
-            told = _not_finite("the running statistic", network.state)
-        else:
-            told = _not_finite("the gradient of", network.named(self.step.gradient))
-        with np.errstate(all="ignore"):
-            return f"{told}. {first_cause(network, self.data, rows)}"
 
     def _validate(self, epoch: int) -> dict[str, float]:
         if self.validation is None:
@@ -250,8 +285,3 @@ class _Training:
     def _tell(self, moment: str, *what: Any) -> None:
         for callback in self.callbacks:
             getattr(callback, moment)(*what)
-
-
-def _not_finite(what: str, arrays: Mapping[str, Array]) -> str:
-    first = next(name for name, array in arrays.items() if not finite([array]))
-    return f"{what} {first!r} is not finite"

@@ -1,8 +1,9 @@
-"""Finding where a batch turned into NaN or infinity."""
+"""What a training says of NaN and infinity: which numbers are not finite, and where a batch turned into them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from enum import Enum
 
 import numpy as np
 
@@ -16,6 +17,40 @@ from pellucid.training.samples import Samples
 def finite(arrays: Iterable[Array]) -> bool:
     """Tell whether there is neither NaN nor infinity in any of the arrays."""
     return all(bool(np.isfinite(array).all()) for array in arrays)
+
+
+class Fault(Enum):
+    """What is not finite; the first that applies."""
+
+    LOSS = "loss"
+    STATISTICS = "running statistic"
+    GRADIENT = "gradient"
+    PARAMETERS = "parameter"
+
+
+def what_is_not_finite(
+    fault: Fault, value: float, network: Network, gradient: Array, data: Samples, rows: Array
+) -> str:
+    """Return sentences that say what a step found, and where it comes from.
+
+    Args:
+        fault: what the step found.
+        value: J.
+        network: as the step left it.
+        gradient: of J; flat.
+        data: all samples.
+        rows: those of the batch.
+    """
+    if fault is Fault.PARAMETERS:
+        return f"after the update, {_first('the parameter', network.parameters)}."
+    if fault is Fault.LOSS:
+        told = f"the loss is {value}"
+    elif fault is Fault.STATISTICS:
+        told = _first("the running statistic", network.state)
+    else:
+        told = _first("the gradient of", network.named(gradient))
+    with np.errstate(all="ignore"):
+        return f"{told}. {first_cause(network, data, rows)}"
 
 
 def first_cause(network: Network, data: Samples, rows: Array) -> str:
@@ -47,3 +82,8 @@ def first_cause(network: Network, data: Samples, rows: Array) -> str:
 
 def _told(node: Node) -> str:
     return f"layer {node.name!r}, {node.layer!r}"
+
+
+def _first(what: str, arrays: Mapping[str, Array]) -> str:
+    first = next(name for name, array in arrays.items() if not finite([array]))
+    return f"{what} {first!r} is not finite"

@@ -22,18 +22,19 @@ class Snapshot:
     def __init__(self, network: Network, *, parameters: bool = True) -> None:
         self._network = network
         self._live = [*([network.flat_parameters] if parameters else []), *network.state.values()]
-        self._kept = [array.copy() for array in self._live]
+        #: the parameters as one array, then the running statistics
+        self.kept = [array.copy() for array in self._live]
         self.step = network.step
 
     def take(self) -> None:
         """Copy the network as it is now into the arrays there are."""
-        for kept, live in zip(self._kept, self._live, strict=True):
+        for kept, live in zip(self.kept, self._live, strict=True):
             np.copyto(kept, live)
         self.step = self._network.step
 
     def put_back(self) -> None:
         """Copy back all arrays, not the step. Ctrl-C meanwhile is raised when the copy is whole."""
-        _copy_whole(self._live, self._kept)
+        _copy_whole(self._live, self.kept)
 
 
 class LastGood:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from math import isfinite
 from typing import Protocol
 
@@ -11,18 +10,9 @@ import numpy as np
 from pellucid.arrays import Array, Tensors
 from pellucid.engine.update import NativeTraining
 from pellucid.network import Network
-from pellucid.optimizers import Optimizer
-from pellucid.training.nonfinite import finite
+from pellucid.optimizers import Optimizer, OptimizerState
+from pellucid.training.nonfinite import Fault, finite
 from pellucid.training.samples import Samples
-
-
-class Fault(Enum):
-    """What is not finite; the first that applies."""
-
-    LOSS = "loss"
-    STATISTICS = "running statistic"
-    GRADIENT = "gradient"
-    PARAMETERS = "parameter"
 
 
 class Step(Protocol):
@@ -41,6 +31,11 @@ class Step(Protocol):
     @property
     def updates(self) -> int:
         """How many steps have begun to change the parameters."""
+        ...
+
+    @property
+    def optimizer_state(self) -> OptimizerState:
+        """What the optimizer remembers; steps change it in place."""
         ...
 
     def __call__(self, rows: Array, place: int, rate: float) -> tuple[float, Fault | None]:
@@ -95,6 +90,11 @@ class NativeStep:
         """How many steps have changed the parameters."""
         return self._training.updates
 
+    @property
+    def optimizer_state(self) -> OptimizerState:
+        """What the optimizer remembers; the native engine changes its arrays."""
+        return self._training.state
+
     def __call__(self, rows: Array, place: int, rate: float) -> tuple[float, Fault | None]:
         """Do the step."""
         value, gradient_finite, params_finite, self._kept = self._training.step(rows, place, rate, self._network.step)
@@ -113,7 +113,7 @@ class NumpyStep:
     def __init__(self, network: Network, data: Samples, optimizer: Optimizer, outputs: Array) -> None:
         self._network, self._data, self._optimizer, self._outputs = network, data, optimizer, outputs
         self._params = self._for_optimizer(network.flat_parameters)
-        self._optimizer_state = optimizer.start(self._params)
+        self.optimizer_state = optimizer.start(self._params)
         self._bounded = [network.parameters[name] for name in network.regularized]
         self.gradient = np.zeros_like(network.flat_parameters)
         self.previous, self.updates = network.flat_parameters.copy(), 0
@@ -136,7 +136,7 @@ class NumpyStep:
             gradient = self._for_optimizer(self.gradient)
             np.copyto(self.previous, network.flat_parameters)
             self.updates += 1  # now that they can be put back
-            self._optimizer.apply(self._params, gradient, self._optimizer_state, rate, self._bounded)
+            self._optimizer.apply(self._params, gradient, self.optimizer_state, rate, self._bounded)
         self._outputs[place : place + len(rows)] = outputs
         return value, None if finite([network.flat_parameters]) else Fault.PARAMETERS
 

@@ -36,7 +36,7 @@ def test_callbacks_are_told_everything_in_order():
     first, second = Told(diary, "first"), Told(diary, "second")
     history = train(network, first, second, epochs=2)
     columns = ("epoch", "loss", "accuracy", "learning_rate", "seconds")
-    expected: list[Any] = [("train begin", {"epochs": 2, "batches": 3, "columns": columns})]
+    expected: list[Any] = [("train begin", {"epochs": 2, "batches": 3, "epoch": 0, "columns": columns})]
     for epoch in (0, 1):
         expected += [("epoch begin", epoch, {})]
         expected += [("batch end", batch, ["accuracy", "loss"]) for batch in (0, 1, 2)]

@@ -10,7 +10,7 @@ import numpy as np
 from pellucid.arrays import Array
 from pellucid.interop.c_source.code import Code, index, number
 from pellucid.interop.c_source.routines import Place, Routine, start
-from pellucid.interop.geometry import counted, window
+from pellucid.interop.geometry import counted, taps, window
 from pellucid.layers import AvgPool2d, Conv2d, LPPool2d, MaxPool2d
 from pellucid.layers.windows import Axis
 
@@ -138,16 +138,16 @@ def _source(layer: Conv2d, filters: int, maps: int) -> str:
 
 def _reach(axis: Axis) -> tuple[Array, Array]:
     """Return for every tap the first output that reads a pixel through it, and the one behind the last."""
-    taps = axis.taps()
-    first = (taps < 0).sum(axis=0)
-    return first, np.maximum((taps < axis.length).sum(axis=0), first)
+    read = taps(axis)
+    first = (read < 0).sum(axis=0)
+    return first, np.maximum((read < axis.length).sum(axis=0), first)
 
 
 def _within(code: Code, name: str, axis: Axis) -> AbstractContextManager[None]:
     """Return a block for what happens inside the map; none if no window reaches out of it."""
-    taps = axis.taps()
-    conditions = [f"({name} >= 0)"] * bool((taps < 0).any())
-    conditions += [f"({name} < {axis.length})"] * bool((taps >= axis.length).any())
+    read = taps(axis)
+    conditions = [f"({name} >= 0)"] * bool((read < 0).any())
+    conditions += [f"({name} < {axis.length})"] * bool((read >= axis.length).any())
     if not conditions:
         return nullcontext()
     joined = " && ".join(conditions)

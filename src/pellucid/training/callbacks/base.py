@@ -16,6 +16,9 @@ class Callback:
     Epochs and batches count from 0 here, as in Keras; :class:`~pellucid.training.History` counts epochs from 1. What
     a callback raises ends the training and reaches the caller of ``fit``.
 
+    Where a training is resumed from a checkpoint in the middle of an epoch, :meth:`on_train_begin` and that epoch's
+    :meth:`on_epoch_begin` come again, with the network as it was; after them :meth:`load_state_dict`.
+
     Attributes:
         network: the network being trained; ``fit`` sets it before :meth:`on_train_begin`. Changes to its weights count.
         stop_training: set it to True, at any moment, to end training after the batch and epoch in progress: no more
@@ -37,8 +40,8 @@ class Callback:
         """Listen to the start.
 
         Args:
-            logs: ``"epochs"`` and ``"batches"`` (of one epoch) to come; ``"columns"``, the names that the logs of
-                :meth:`on_epoch_end` will have.
+            logs: ``"epochs"`` and ``"batches"`` (of one epoch) to come; ``"epoch"``, the first of them, which is not 0
+                where a training is resumed; ``"columns"``, the names that the logs of :meth:`on_epoch_end` will have.
         """
 
     def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
@@ -68,4 +71,4 @@ class Callback:
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what :meth:`state_dict` returned; comes after :meth:`on_train_begin` of the resumed training."""
+        """Go on from what :meth:`state_dict` returned; ``fit`` calls it where it resumes a training."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pellucid.errors import ConfigError
 from pellucid.training.callbacks.base import Logs
@@ -67,6 +68,19 @@ class EarlyStopping(MonitorCallback):
         """Put the best weights back."""
         if self._snapshot is not None:
             self._snapshot.put_back()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best figure, its epoch and its weights, and for how many epochs there was no better one."""
+        best = {} if self._snapshot is None else {str(i): array for i, array in enumerate(self._snapshot.kept)}
+        return {"best": self.best, "best_epoch": self.best_epoch, "worse": self._worse, **best}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on waiting."""
+        self.best, self.best_epoch, self._worse = state["best"], state["best_epoch"], state["worse"]
+        if "0" in state:
+            self._snapshot = Snapshot(self.network)
+            for i, array in enumerate(self._snapshot.kept):
+                array[...] = state[str(i)]
 
     def _start_over(self) -> None:
         self.best = None
