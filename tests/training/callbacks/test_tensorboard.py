@@ -109,6 +109,19 @@ def test_a_resumed_training_goes_on_in_its_files_as_they_were_at_the_checkpoint(
     assert [len(list((tmp_path / kind).iterdir())) for kind in ("train", "validation")] == [1, 1]
 
 
+def test_files_that_were_taken_away_are_left_out_of_a_checkpoint(tmp_path: Path):
+    board, resumed = TensorBoard(tmp_path), TensorBoard(tmp_path)
+    for one in (board, resumed):
+        one.on_train_begin({"columns": ("epoch", "loss", "val_loss", "seconds")})
+        for path in (tmp_path / "validation").iterdir():
+            path.unlink()
+    state = board.state_dict()
+    assert list(state) == ["train"]
+    resumed.load_state_dict(state)
+    epoch(resumed, 0)
+    assert scalars(tmp_path / "train") == {"epoch_loss": [(0, 1)]}
+
+
 def test_a_resumed_training_whose_files_are_gone_begins_new_ones(tmp_path: Path):
     killed, resumed = TensorBoard(tmp_path), TensorBoard(tmp_path)
     begin = {"columns": ("epoch", "loss", "val_loss", "seconds")}

@@ -84,15 +84,17 @@ class TensorBoard(Callback):
             self._write("train", event_file.histograms_record(time(), epoch, self.network.parameters))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the files and how far they have been written."""
-        return {kind: {"name": path.name, "size": path.stat().st_size} for kind, path in self._files.items()}
+        """Return the files that there are, and how far they have been written."""
+        files = {kind: path for kind, path in self._files.items() if path.is_file()}
+        return {kind: {"name": path.name, "size": path.stat().st_size} for kind, path in files.items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on in those files, without what came after; in the new ones where they are gone."""
-        for kind, fresh in self._files.items():
-            path = fresh.with_name(state[kind]["name"])
-            if path.is_file() and path.stat().st_size >= state[kind]["size"]:
-                os.truncate(path, state[kind]["size"])
+        for kind, file in state.items():
+            fresh = self._files[kind]
+            path = fresh.with_name(file["name"])
+            if path.is_file() and path.stat().st_size >= file["size"]:
+                os.truncate(path, file["size"])
                 fresh.unlink()
                 self._files[kind] = path
 
