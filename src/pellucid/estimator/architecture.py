@@ -57,7 +57,7 @@ def default_layers(input_shape: Shape, outputs: int) -> list[Layer]:
         layers += [_convolution(size, filters), ReLU(), MaxPool2d(pool)]
         size = (size[0] // pool[0], size[1] // pool[1])
         filters = min(2 * filters, _MOST_FILTERS)
-    if len(layers) < 6:
+    if sum(isinstance(layer, Conv2d) for layer in layers) < 2:
         layers += [_convolution(size, filters), ReLU()]
     return [*layers, Flatten(), Linear(outputs)]
 
@@ -85,30 +85,19 @@ def make_network(
         engine, n_jobs: as for :class:`~pellucid.Network`.
 
     Raises:
-        ConfigError: there is no such network, or one that a callable returned has another loss.
-        ShapeError: a layer does not fit; or the network does not take, or give, what it must.
+        ConfigError: there is no such network; or it does not take, or give, what it must; or one that a callable
+            returned has another loss.
+        ShapeError: a layer does not fit.
     """
-    made: Any = architecture
-    if architecture is None:
-        made = default_layers(input_shape, outputs)
-    elif isinstance(architecture, str):
-        made = build(architecture, input_shape=input_shape, classes=outputs).graph
-    elif callable(architecture) and not isinstance(architecture, Layer):  # layers can be called too
-        made = architecture(input_shape=input_shape, classes=outputs)
+    made = _resolve(architecture, input_shape, outputs)
     if isinstance(made, Network):
         network = made.copy()
         if type(network.loss) is not type(resolve_loss(loss)):
             raise ConfigError(f"network: the callable's network has the loss {network.loss!r}, but {loss!r} is needed")
-    elif isinstance(made, (list, tuple, Layer, Symbol, Graph)):
-        layers = cast("Sequence[Layer] | Layer | Symbol | Graph", made)
+    else:
         penalties = [L2(alpha)] if alpha else []
         shape = None if isinstance(made, Symbol) else input_shape
-        network = Network(layers, shape, loss=loss, seed=seed, engine=engine, regularization=penalties)
-    else:
-        raise ConfigError(
-            "network must be a list of layers, the name of a zoo network, a callable that takes input_shape and "
-            f"classes and returns layers or a Network, or None; got {made!r}"
-        )
+        network = Network(made, shape, loss=loss, seed=seed, engine=engine, regularization=penalties)
     network.n_jobs = n_jobs
     if (network.input_shape, network.output_shape) != (input_shape, (outputs,)):
         raise ConfigError(
@@ -116,6 +105,25 @@ def make_network(
             f"and need {outputs} outputs: end it with Linear({outputs})"
         )
     return network
+
+
+def _resolve(
+    architecture: Architecture, input_shape: Shape, outputs: int
+) -> Network | Sequence[Layer] | Layer | Symbol | Graph:
+    """Return a network that a callable made, or else what a network is made of."""
+    made: Any = architecture
+    if architecture is None:
+        made = default_layers(input_shape, outputs)
+    elif isinstance(architecture, str):
+        made = build(architecture, input_shape=input_shape, classes=outputs).graph
+    elif callable(architecture) and not isinstance(architecture, Layer):  # layers can be called too
+        made = architecture(input_shape=input_shape, classes=outputs)
+    if isinstance(made, (Network, list, tuple, Layer, Symbol, Graph)):
+        return cast("Network | Sequence[Layer] | Layer | Symbol | Graph", made)
+    raise ConfigError(
+        "network must be a list of layers, the name of a zoo network, a callable that takes input_shape and classes "
+        f"and returns layers or a Network, or None; got {made!r}"
+    )
 
 
 def _convolution(size: Shape, filters: int) -> Conv2d:
