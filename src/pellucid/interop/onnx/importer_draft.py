@@ -148,15 +148,34 @@ class Draft:
         return Value(symbol, shape, ndim or sources[0].ndim)
 
     def _name(self, operation: Operation) -> str:
-        """Return a name that is free: the weight's without its ending, or else the node's."""
+        """Return a name that is free: the weight's without its ending, or else the node's, or else its operator's."""
         stems = [name.removesuffix(".weight") for name in operation.inputs[1:2] if name.endswith(".weight")]
-        wanted = name = next(filter(None, [*stems, operation.name]), f"{operation.kind.lower()}{len(self._names)}")
+        wanted = name = next(
+            filter(None, [*stems, _module_path(operation)]), f"{operation.kind.lower()}{len(self._names)}"
+        )
         number = 1
         while name in self._names:
             number += 1
             name = f"{wanted}_{number}"
         self._names.add(name)
         return name
+
+
+def _module_path(operation: Operation) -> str:
+    """Return a node's name; of ``"/layer1/layer1.0/conv1/Conv"``, as PyTorch writes it, the path ``"layer1.0.conv1"``.
+
+    PyTorch folds batch norms into convolutions, whose weights then have lost their names.
+    """
+    if not operation.name.startswith("/"):
+        return operation.name
+    *scopes, kind = operation.name.strip("/").split("/")
+    path: list[str] = []
+    for scope in scopes:
+        if path and scope.startswith(f"{path[-1]}."):
+            path.pop()  # the children of a Sequential repeat its name
+        path.append(scope)
+    has_weights = operation.kind in ("Conv", "Gemm", "MatMul", "BatchNormalization")
+    return ".".join(path if path and has_weights else [*path, kind])
 
 
 def pair(numbers: Any) -> Any:
