@@ -284,6 +284,14 @@ def test_names_that_networks_have_for_themselves(rng: np.random.Generator) -> No
     assert [node.name for node in net.graph.nodes] == ["input_2", "input_3"]
 
 
+def test_many_nodes_of_one_name_take_no_time(rng: np.random.Generator) -> None:
+    nodes = [node("Relu", f"v{i}", f"v{i + 1}", "same") for i in range(2000)]
+    made = model([node("Tanh", "x", "v0"), *nodes, node("Tanh", "v2000", "y", "same_7")], {}, ("N", 3))
+    net = import_model(made.SerializeToString(), engine="reference")
+    assert [node.name for node in net.graph.nodes][1:4] == ["same", "same_2", "same_3"]
+    assert [node.name for node in net.graph.nodes][-2:] == ["same_2000", "same_7_2"]
+
+
 def test_what_no_output_needs_is_left_out(rng: np.random.Generator) -> None:
     nodes = [node("Relu", "x", "y"), node("Tanh", "x", "z"), node("LRN", "z", "never", size=2)]
     net = import_model(model(nodes, {"big": normal(rng, 9)}, ("N", 3)).SerializeToString())
