@@ -22,6 +22,7 @@ from pellucid.layers import (
     LocalResponseNorm,
     LPPool2d,
     MaxPool2d,
+    Pad2d,
     PadChannels,
     ReLU,
     Sigmoid,
@@ -213,6 +214,19 @@ def test_defaults_are_pytorchs() -> None:
     for own, theirs in pairs:
         assert_same(own, lambda x, theirs=theirs: theirs(x), (6, 7, 8), rng)
     assert Dropout().p == nn.Dropout().p
+
+
+def test_pad() -> None:
+    for rng in each(90):
+        (top, bottom), (left, right) = sides = tuple((int(a), int(b)) for a, b in rng.integers(0, 4, (2, 2)))
+        value = float(rng.normal())
+        shape = tuple(int(n) for n in rng.integers(1, 6, 3))
+        assert_same(
+            Pad2d(sides, value),
+            lambda x, pads=(left, right, top, bottom), value=value: F.pad(x, pads, value=value),
+            shape,
+            rng,
+        )
 
 
 def test_pad_channels() -> None:

@@ -49,13 +49,29 @@ def test_parameters_are_called_after_the_initializers_and_layers_after_the_nodes
     made = lenet(rng)
     net = import_model(made.SerializeToString())
     assert [node.name for node in net.graph.nodes] == [
-        "conv1", "bn1", "/relu/Relu", "maxpool4", "conv2", "flatten6", "dropout7", "fc",
+        "conv1", "bn1", "relu.Relu", "maxpool4", "conv2", "flatten6", "dropout7", "fc",
     ]  # fmt: skip
     names = ["conv1.weight", "conv1.bias", "bn1.weight", "bn1.bias", "conv2.weight", "fc.weight", "fc.bias"]
     assert list(net.parameters) == names
     for tensor in made.graph.initializer:
         table = net.parameters if tensor.name in net.parameters else net.state
         np.testing.assert_array_equal(table[tensor.name], onnx.numpy_helper.to_array(tensor))
+
+
+def test_weights_that_have_lost_their_names_get_those_of_pytorchs_modules(rng: np.random.Generator) -> None:
+    nodes = [
+        node("Conv", "x onnx::Conv_1", "a", "/layer1/layer1.0/downsample/downsample.0/Conv"),
+        node("Conv", "a onnx::Conv_2", "b", "/conv1/Conv"),
+        node("Relu", "b", "c", "/layer1/layer1.0/relu/Relu"),
+        node("Flatten", "c", "d", "/Flatten"),
+        node("MatMul", "d onnx::MatMul_3", "y", "plain"),
+    ]
+    weights = {"onnx::Conv_1": normal(rng, 2, 2, 1, 1), "onnx::Conv_2": normal(rng, 1, 2, 1, 1)}
+    net = import_model(model(nodes, weights | {"onnx::MatMul_3": normal(rng, 42, 3)}).SerializeToString())
+    assert [node.name for node in net.graph.nodes] == [
+        "layer1.0.downsample.0", "conv1", "layer1.0.relu.Relu", "Flatten", "plain",
+    ]  # fmt: skip
+    assert list(net.parameters) == ["layer1.0.downsample.0.weight", "conv1.weight", "plain.weight"]
 
 
 def test_onnx_weighs_the_old_value_with_its_momentum(rng: np.random.Generator) -> None:
@@ -266,6 +282,14 @@ def test_names_that_networks_have_for_themselves(rng: np.random.Generator) -> No
     nodes = [node("Relu", "x", "a", "input"), node("Tanh", "a", "y", "input")]
     net = import_model(model(nodes, {}, ("N", 3)).SerializeToString())
     assert [node.name for node in net.graph.nodes] == ["input_2", "input_3"]
+
+
+def test_many_nodes_of_one_name_take_no_time(rng: np.random.Generator) -> None:
+    nodes = [node("Relu", f"v{i}", f"v{i + 1}", "same") for i in range(2000)]
+    made = model([node("Tanh", "x", "v0"), *nodes, node("Tanh", "v2000", "y", "same_7")], {}, ("N", 3))
+    net = import_model(made.SerializeToString(), engine="reference")
+    assert [node.name for node in net.graph.nodes][1:4] == ["same", "same_2", "same_3"]
+    assert [node.name for node in net.graph.nodes][-2:] == ["same_2000", "same_7_2"]
 
 
 def test_what_no_output_needs_is_left_out(rng: np.random.Generator) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from typing import Any
 
@@ -177,3 +178,7 @@ def test_without_the_package_onnx(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(MissingExtraError, match=r'ONNX models need onnx \(.*\): pip install "pellucid\[onnx\]"'):
         import_model(data)
+    monkeypatch.setitem(sys.modules, "onnx.backend.base", None)
+    monkeypatch.delitem(sys.modules, "pellucid.interop.onnx.backend", raising=False)
+    with pytest.raises(MissingExtraError, match="the ONNX backend needs onnx"):
+        importlib.import_module("pellucid.interop.onnx.backend")

@@ -8,18 +8,24 @@ runs operator by operator in NumPy. :attr:`PreparedModel.ran_as` tells which it 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from onnx import ModelProto
-from onnx.backend.base import Backend, BackendRep
 
 from pellucid.arrays import Array
-from pellucid.errors import DataError, PellucidError
+from pellucid.errors import DataError, MissingExtraError, PellucidError
 from pellucid.interop.onnx.importer import assemble
 from pellucid.interop.onnx.importer_graph import OnnxGraph
 from pellucid.interop.onnx.importer_read import read
 from pellucid.interop.onnx.numpy_operators import evaluate
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+try:
+    from onnx.backend.base import Backend, BackendRep
+except ImportError as error:
+    raise MissingExtraError(f'the ONNX backend needs onnx ({error}): pip install "pellucid[onnx]"') from error
 
 
 class PreparedModel(BackendRep):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
@@ -115,7 +115,7 @@ def assemble(
     if output not in draft.values or draft.values[output].symbol.layer is None:
         raise ModelFileError(f"its output {output!r} is not computed from its input, so there is nothing to make")
     last = next(operation.kind for operation in graph.operations if output in operation.outputs)
-    symbol, own_loss, activated = _end(draft.values[output], last, loss)
+    symbol, own_loss, activated = _end(draft, draft.values[output], last, loss)
     network = Network(symbol, loss=own_loss, dtype=str(entry.dtype), engine=engine)
     for name, array in draft.parameters.items():
         table = network.parameters if name in network.parameters else network.state
@@ -153,8 +153,11 @@ def _folded(graph: OnnxGraph, constants: Tensors) -> Tensors:
     return constants
 
 
-def _end(value: Value, last: str, loss: str | Loss | None) -> tuple[Symbol, Loss, bool]:
-    """Return what gives the network's output, the loss, and whether its activation stands for the model's last node."""
+def _end(draft: Draft, value: Value, last: str, loss: str | Loss | None) -> tuple[Symbol, Loss, bool]:
+    """Return what gives the network's output, the loss, and whether its activation stands for the model's last node.
+
+    Maps of one pixel become a vector, which is what losses take.
+    """
     symbol = before = value.symbol
     own: Loss | None = None
     if isinstance(symbol.layer, (Softmax, Sigmoid)):
@@ -163,12 +166,8 @@ def _end(value: Value, last: str, loss: str | Loss | None) -> tuple[Symbol, Loss
         own = SquaredError()
     wanted = resolve_loss(loss or own or "cross_entropy")
     gives_vector = prod(value.shape[1:]) == 1
-    if type(wanted) is type(own) and gives_vector and before.layer is not None:
-        return _vector(before, value), wanted, True
-    return _vector(symbol, value), wanted, False
-
-
-def _vector(symbol: Symbol, value: Value) -> Symbol:
-    """Return maps of one pixel as a vector, which is what losses take."""
-    pixels = len(value.shape) == 3 and value.shape[1:] == (1, 1)
-    return replace(Flatten(), name="to_vector")(symbol) if pixels else symbol
+    activated = type(wanted) is type(own) and gives_vector and before.layer is not None
+    output = before if activated else symbol
+    if gives_vector and len(value.shape) == 3:
+        output = Flatten(name=draft.free_name("to_vector"))(output)
+    return output, wanted, activated

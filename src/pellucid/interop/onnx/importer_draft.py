@@ -61,7 +61,7 @@ class Draft:
     constants: Tensors
     values: dict[str, Value] = field(default_factory=dict[str, Value])
     parameters: Tensors = field(default_factory=dict[str, Array])
-    _names: set[str] = field(default_factory=lambda: {INPUT})
+    _taken: dict[str, int] = field(default_factory=lambda: {INPUT: 1})
 
     def __post_init__(self) -> None:
         self._readers: dict[str, list[Operation]] = {}
@@ -142,21 +142,42 @@ class Draft:
         except ShapeError as error:
             raise operation.error(str(error)) from error
         require_room(4 * prod(shape), f"one sample of {operation.label}, {shape},", "the model asks for too much")
-        name = self._name(operation)
+        name = self.free_name(_wanted_name(operation) or f"{operation.kind.lower()}{len(self._taken)}")
         self.parameters |= {f"{name}.{key}": array for key, array in (arrays or {}).items()}
         symbol = replace(layer, name=name)(*(source.symbol for source in sources))
         return Value(symbol, shape, ndim or sources[0].ndim)
 
-    def _name(self, operation: Operation) -> str:
-        """Return a name that is free: the weight's without its ending, or else the node's."""
-        stems = [name.removesuffix(".weight") for name in operation.inputs[1:2] if name.endswith(".weight")]
-        wanted = name = next(filter(None, [*stems, operation.name]), f"{operation.kind.lower()}{len(self._names)}")
-        number = 1
-        while name in self._names:
-            number += 1
-            name = f"{wanted}_{number}"
-        self._names.add(name)
+    def free_name(self, wanted: str) -> str:
+        """Return a name, with a number behind it if it is taken, and take it."""
+        name = wanted
+        while name in self._taken:
+            self._taken[wanted] += 1
+            name = f"{wanted}_{self._taken[wanted]}"
+        self._taken[name] = 1
         return name
+
+
+def _wanted_name(operation: Operation) -> str:
+    """Return the name of a weight without its ending, or else that of the node; empty if it has none."""
+    stems = [name.removesuffix(".weight") for name in operation.inputs[1:2] if name.endswith(".weight")]
+    return next(filter(None, [*stems, _module_path(operation)]), "")
+
+
+def _module_path(operation: Operation) -> str:
+    """Return a node's name; of ``"/layer1/layer1.0/conv1/Conv"``, as PyTorch writes it, the path ``"layer1.0.conv1"``.
+
+    PyTorch folds batch norms into convolutions, whose weights then have lost their names.
+    """
+    if not operation.name.startswith("/"):
+        return operation.name
+    *scopes, kind = operation.name.strip("/").split("/")
+    path: list[str] = []
+    for scope in scopes:
+        if path and scope.startswith(f"{path[-1]}."):
+            path.pop()  # the children of a Sequential repeat its name
+        path.append(scope)
+    has_weights = operation.kind in ("Conv", "Gemm", "MatMul", "BatchNormalization")
+    return ".".join(path if path and has_weights else [*path, kind])
 
 
 def pair(numbers: Any) -> Any:

@@ -63,7 +63,7 @@ def to_array(tensor: Any, folder: Path | None) -> Array:
         values = np.array(getattr(tensor, field))
         return _typed(tensor, values, dtype).reshape(shape)
     _require_size(tensor, shape, claimed * dtype.itemsize, len(data), "bytes")
-    return np.frombuffer(data, dtype.newbyteorder("<")).astype(dtype).reshape(shape)
+    return np.frombuffer(data, dtype.newbyteorder("<")).astype(dtype, copy=False).reshape(shape)
 
 
 def _typed(tensor: Any, values: Array, dtype: np.dtype[Any]) -> Array:
