@@ -172,7 +172,7 @@ def test_onnx_is_loaded_when_it_is_needed() -> None:
 
 
 @dataclass(frozen=True)
-class Cube(Layer):
+class ScaledCube(Layer):
     """y = scale·x³."""
 
     scale: float = 1.0
@@ -185,7 +185,7 @@ class Cube(Layer):
 
 
 @dataclass(frozen=True)
-class Doubled(Conv2d):
+class TwiceTheConvolution(Conv2d):
     """Computes something else than what it descends from."""
 
     def forward(self, params: Any, x: np.ndarray, **_: Any) -> tuple[np.ndarray, Any]:
@@ -194,7 +194,7 @@ class Doubled(Conv2d):
 
 
 @dataclass(frozen=True)
-class Named(Conv2d):
+class SameConvolution(Conv2d):
     """Computes the same."""
 
 
@@ -203,16 +203,16 @@ def of(layer: Layer) -> Network:
 
 
 def test_a_layer_without_a_form() -> None:
-    assert message(of(Cube(2.0))) == (
-        "layer '1', Cube(scale=2.0), has no ONNX form; tell which operators it is made of with "
-        "@pellucid.interop.onnx.onnx_form(Cube), see docs/onnx.md"
+    assert message(of(ScaledCube(2.0))) == (
+        "layer '1', ScaledCube(scale=2.0), has no ONNX form; tell which operators it is made of with "
+        "@pellucid.interop.onnx.onnx_form(ScaledCube), see docs/onnx.md"
     )
 
 
 def test_a_layer_that_computes_something_else_than_its_parent() -> None:
-    net = Network([Doubled(2, 3, name="twice"), Flatten()], (1, 4, 4), engine="reference")
-    assert message(net).startswith("layer 'twice', Doubled(2, 3, name='twice'), has no ONNX form;")
-    same = disturb(Network([Named(2, 3), Flatten()], (1, 4, 4), engine="reference"))
+    net = Network([TwiceTheConvolution(2, 3, name="twice"), Flatten()], (1, 4, 4), engine="reference")
+    assert message(net).startswith("layer 'twice', TwiceTheConvolution(2, 3, name='twice'), has no ONNX form;")
+    same = disturb(Network([SameConvolution(2, 3), Flatten()], (1, 4, 4), engine="reference"))
     assert_same(same, np.random.default_rng(4).normal(size=(2, 1, 4, 4)).astype(np.float32))
 
 
@@ -226,21 +226,21 @@ def forms(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("forms")
 def test_a_form_of_ones_own() -> None:
-    @onnx_form(Cube)
-    def cube(layer: Cube, place: Place) -> str:
+    @onnx_form(ScaledCube)
+    def cube(layer: ScaledCube, place: Place) -> str:
         (x,) = place.inputs
         assert place.input_shapes == ((4,),)
         power = place.add("Pow", x, place.constant("three", 3))
         return place.add("Mul", power, place.constant("scale", layer.scale))
 
-    data = assert_same(of(Cube(2.0)), np.random.default_rng(5).normal(size=(2, 3)).astype(np.float32))
+    data = assert_same(of(ScaledCube(2.0)), np.random.default_rng(5).normal(size=(2, 3)).astype(np.float32))
     assert constants(data)["1.scale"] == 2.0
 
 
 @pytest.mark.usefixtures("forms")
 def test_a_form_that_is_nothing() -> None:
-    onnx_form(Cube)(lambda layer, place: place.inputs[0])
-    net = Network([Cube(), Linear(2)], (3,), engine="reference")
+    onnx_form(ScaledCube)(lambda layer, place: place.inputs[0])
+    net = Network([ScaledCube(), Linear(2)], (3,), engine="reference")
     np.testing.assert_allclose(
         run(export_bytes(net, activation=False), np.ones((1, 3), np.float32))[0],
         net.parameters["1.weight"].sum(axis=1), rtol=1e-6,
@@ -258,9 +258,9 @@ def test_a_form_that_is_nothing() -> None:
     ],
 )
 def test_a_form_that_is_wrong(wrong: Callable[[Place, str], str], told: str) -> None:
-    onnx_form(Cube)(lambda layer, place: wrong(place, *place.inputs))
+    onnx_form(ScaledCube)(lambda layer, place: wrong(place, *place.inputs))
     with pytest.raises(ExportError, match=f"the ONNX form of one of the layers is not right: (.|\\n)*{told}"):
-        export_bytes(of(Cube()))
+        export_bytes(of(ScaledCube()))
 
 
 @dataclass(frozen=True)
