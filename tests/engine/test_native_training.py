@@ -70,7 +70,7 @@ def read_only(array: np.ndarray) -> np.ndarray:
     ("changed", "error", "message"),
     [
         ({"images": np.ones((3, 4))}, ValueError, "images must be uint8 or float32"),
-        ({"images": np.ones((0, 4), np.float32)}, ValueError, "there are no images"),
+        ({"target": np.zeros((0, 2), np.float32)}, ValueError, "there are no images"),
         ({"images": np.float32(1)}, ValueError, "there are no images"),
         ({"images": np.ones((3, 8), np.float32)[:, ::2]}, TypeError, "incompatible function arguments"),
         ({"mean": np.zeros(3, np.float32)}, ValueError, "the mean does not fit the images"),
