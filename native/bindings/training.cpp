@@ -135,8 +135,7 @@ nb::tuple step(const Held& self, pellucid::Runner& runner, const Rows& rows, std
     Training::Outcome outcome{};
     {
         const nb::gil_scoped_release released;
-        outcome = self.training.step(runner, rows.data(), rows.shape(0), place, rate, step, threads, network_step,
-                                     own);
+        outcome = self.training.step(runner, rows.data(), rows.shape(0), place, rate, step, threads, network_step, own);
     }
     return nb::make_tuple(outcome.loss, outcome.gradient_finite, outcome.params_finite);
 }

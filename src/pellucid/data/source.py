@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
-from itertools import pairwise
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, runtime_checkable
@@ -108,14 +110,15 @@ class NpySource:
         file = self._file
         if file is None:
             raise DataError(f"{self._path} has been closed; open it again with NpySource({str(self._path)!r})")
-        rows = np.asarray(rows, np.int64)
+        rows = np.ascontiguousarray(rows, np.int64)
         if rows.size and not 0 <= rows.min() <= rows.max() < len(self):
             raise DataError(f"{self._path} has rows 0 to {len(self) - 1}, asked for {rows.min()} to {rows.max()}")
         found = np.empty((len(rows), *self._shape[1:]), self._dtype)
-        room, size = found.reshape(-1).view(np.uint8).data, self._sample
-        edges = np.flatnonzero(np.diff(rows, prepend=-2, append=-2) != 1).tolist()
-        for first, end in pairwise(edges):
-            self._fill(file, room[first * size : end * size], self._start + int(rows[first]) * size)
+        whole, error = _reader()(file.number, self._start, rows, found.view(np.uint8).reshape(len(rows), self._sample))
+        if error:
+            raise DataError(f"{self._path} cannot be read: {os.strerror(error)}")
+        if whole < len(rows):
+            raise DataError(f"{self._path} has become shorter: it no longer reaches to row {rows[whole:].max()}")
         return found
 
     def close(self) -> None:
@@ -134,16 +137,6 @@ class NpySource:
         """Name the file and what is in it."""
         return f"NpySource({str(self._path)!r}: {self._dtype} {self._shape})"
 
-    def _fill(self, file: _File, room: memoryview, position: int) -> None:
-        while room:
-            try:
-                count = os.preadv(file.number, [room], position)
-            except OSError as error:
-                raise DataError(f"{self._path} cannot be read: {error.strerror or error}") from error
-            if not count:
-                raise DataError(f"{self._path} has become shorter: it ends before byte {position + len(room)}")
-            room, position = room[count:], position + count
-
 
 class _File:
     """An open file that is closed when the last who uses it lets go of it, so that nobody reads from another one."""
@@ -154,6 +147,30 @@ class _File:
     def __del__(self) -> None:
         if hasattr(self, "number"):
             os.close(self.number)
+
+
+@cache
+def _reader() -> Any:
+    """Return what reads rows: the compiled part's, or, where there is none, the same in Python."""
+    try:
+        return import_module("pellucid._native").read_rows
+    except ImportError:
+        return _read_rows
+
+
+def _read_rows(file: int, start: int, rows: Array, room: Array) -> tuple[int, int]:
+    """Do what ``read_rows`` in native/bindings/reading.cpp does."""
+    for place, row in enumerate(rows.tolist()):
+        done = 0
+        while done < room.shape[1]:
+            try:
+                count = os.preadv(file, [room[place, done:].data], start + row * room.shape[1] + done)
+            except OSError as error:
+                return place, error.errno or errno.EIO
+            if not count:
+                return place, 0
+            done += count
+    return len(rows), 0
 
 
 def _read_header(path: Path) -> tuple[Shape, np.dtype[Any], int]:
@@ -174,6 +191,6 @@ def _read_header(path: Path) -> tuple[Shape, np.dtype[Any], int]:
         raise DataError(f"{path} holds {dtype.str} numbers, expected uint8 or float32 in this machine's byte order")
     if columns_first and len(shape) > 1:
         raise DataError(f"{path} is in Fortran order, where samples lie in pieces; save np.ascontiguousarray of it")
-    if len(shape) < 2 or 0 in shape:
+    if len(shape) < 2 or min(shape) < 1:
         raise DataError(f"{path} has shape {shape}, expected (N, C, H, W), (N, H, W) or (N, K), with samples in it")
     return shape, dtype, start
