@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -14,7 +17,7 @@ import numpy as np
 import pytest
 from sources import Rows, no_readers
 
-from pellucid import Network
+from pellucid import Network, zoo
 from pellucid.arrays import Array, Tensors
 from pellucid.augmentation import Augmentation
 from pellucid.data import NpySource, stream
@@ -298,3 +301,65 @@ def test_ctrl_c_while_predicting() -> None:
     with pytest.raises(KeyboardInterrupt):
         network.predict(Rows(x, before=pressing(2)), batch_size=8)
     assert no_readers()
+
+
+def test_what_the_document_shows_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (Path(__file__).parents[2] / "docs/streaming.md").read_text()
+    namespace: dict[str, Any] = {}
+    for block in re.findall(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE):
+        exec(compile(block, "docs/streaming.md", "exec"), namespace)
+    network, x, y = namespace["network"], np.load("images.npy"), namespace["labels"]
+    same = zoo.nguyen()
+    history = same.fit(x, y, epochs=1, validation_split=0.1, verbose=0)
+    assert rows_of(namespace["history"]) == rows_of(history)
+    assert namespace["accuracy"] == same.evaluate(x, y)["accuracy"]
+    np.testing.assert_array_equal(network.flat_parameters, same.flat_parameters)
+    stripes = np.zeros((5, 1, 28, 28), np.uint8)
+    stripes[np.arange(5), 0, np.arange(5)] = 255
+    np.testing.assert_array_equal(namespace["probabilities"], same.predict(stripes))
+
+
+LITTLE_MEMORY = """
+import resource, sys
+import numpy as np
+from pellucid import Network
+from pellucid.data import NpySource
+from pellucid.layers import AvgPool2d, Conv2d, Flatten, Linear
+from pellucid.training import Callback
+
+class Stop(Callback):
+    def on_batch_end(self, batch, logs):
+        self.stop_training = batch == 40
+
+def in_use(what):
+    return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith(what))
+
+network = Network([Conv2d(4, 3, stride=4), AvgPool2d(5), Flatten(), Linear(10)], (3, 64, 64), n_jobs=1)
+before, more = in_use("VmHWM"), 2**28
+resource.setrlimit(resource.RLIMIT_DATA, (in_use("VmData") + more, resource.RLIM_INFINITY))
+try:
+    np.load(sys.argv[1])
+except MemoryError:
+    print("too large")
+source = NpySource(sys.argv[1])
+labels = np.arange(len(source), dtype=np.uint8) % 10
+network.fit(source, labels, epochs=1, batch_size=256, callbacks=[Stop()], verbose=0)
+network.evaluate(NpySource(sys.argv[2]), np.arange(40000) % 10)
+assert in_use("VmHWM") < before + more, (before, in_use("VmHWM"))
+print("trained", network.step)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a limit on a process's own memory, and /proc")
+def test_more_than_fits_into_memory(tmp_path: Path) -> None:
+    # 2 GB and 0.5 GB, which are holes, for a process that may have a quarter of a gigabyte.
+    for name, rows in (("train.npy", 163_000), ("test.npy", 40_000)):
+        with (tmp_path / name).open("wb") as file:
+            header = {"descr": "|u1", "fortran_order": False, "shape": (rows, 3, 64, 64)}
+            np.lib.format.write_array_header_1_0(file, header)
+            file.truncate(file.tell() + rows * 3 * 64 * 64)
+    files = [str(tmp_path / "train.npy"), str(tmp_path / "test.npy")]
+    done = subprocess.run([sys.executable, "-c", LITTLE_MEMORY, *files], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["too large", "trained 41"]
