@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import nullcontext
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from pellucid.arrays import Array, Shape
-from pellucid.data.source import DTYPES, Source
-from pellucid.data.stream import Images, Stream
 from pellucid.errors import ConfigError, DataError, ShapeError
+
+if TYPE_CHECKING:
+    from pellucid.data.stream import Images
 
 #: samples that a mean is summed over at a time
 _PIECE = 256
@@ -54,7 +55,13 @@ def check_inputs(x: Any, expected: Shape) -> Images:
         DataError, ShapeError: as :func:`check_images`; a source of other numbers than bytes and float32.
     """
     given = cast("object", x)
-    if isinstance(given, np.ndarray) or not isinstance(given, (Stream, Source)):
+    if isinstance(given, np.ndarray):
+        return check_images(x, expected)
+    # Not above: with them comes what reads data sets, which those who pass arrays need not wait for.
+    from pellucid.data.source import DTYPES, Source
+    from pellucid.data.stream import Stream
+
+    if not isinstance(given, (Stream, Source)):
         return check_images(x, expected)
     _check_shape(given.shape, expected)
     if isinstance(given, Stream):
