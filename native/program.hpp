@@ -117,7 +117,8 @@ struct Augmentation {
     bool any() const { return padding > 0 || flip || cutout > 0; }
 };
 
-// One batch, and where its results go. Samples are gathered by `rows` from images and targets of the whole data set.
+// One batch, and where its results go. Samples are gathered by `rows` from images and targets of the whole data set;
+// or, where that does not fit into memory, `images` holds those of the batch alone, in its order.
 struct Batch {
     const void* images;  // (N, C, H, W) bytes, divided by 255 on the way in, or floats
     bool bytes;
@@ -137,6 +138,9 @@ struct Batch {
     Update* update;            // done once the gradients are complete; null for none
     bool activated = false;    // outputs after the loss's activation: predictions
     Augmentation augmentation = {};
+    bool own_images = false;  // of the batch alone
+
+    std::int64_t image(int sample) const { return own_images ? sample : rows[sample]; }
 };
 
 // Whether all samples take one step before any takes the next: then the loss is known before the way back begins.

@@ -17,7 +17,8 @@ Training::Training(const Batch& batch, const Sizes& sizes, const double* weight,
     : batch_(batch), sizes_(sizes), weight_(weight), mean_(mean), update_(update), weights_(std::move(weights)) {}
 
 Training::Outcome Training::step(Runner& runner, const std::int64_t* rows, std::size_t count, std::size_t place,
-                                 double rate, double step, int threads, std::uint64_t network_step) const {
+                                 double rate, double step, int threads, std::uint64_t network_step,
+                                 const void* images) const {
     const Program& program = runner.program();
     const Slot &in = program.slots[program.input], &out = program.slots[program.output];
     require(
@@ -30,6 +31,7 @@ Training::Outcome Training::step(Runner& runner, const std::int64_t* rows, std::
     require(a.padding >= 0 && (a.padding == 0 || (a.padding < in.height && a.padding < in.width)) && a.cutout >= 0 &&
                 a.cutout <= in.height && a.cutout <= in.width,
             "the augmentation does not fit the images");
+    require((images == nullptr) == (batch_.images != nullptr), "images come with the data set, or with every step");
     require(threads >= 1 && count >= 1 && step >= 1, "threads, count and step must be at least 1");
     require(place <= sizes_.room && count <= sizes_.room - place, "the outputs have no room for the batch");
     for (std::size_t i = 0; i < count; ++i) {
@@ -43,6 +45,8 @@ Training::Outcome Training::step(Runner& runner, const std::int64_t* rows, std::
     update.step = step;
     Batch batch = batch_;
     batch.rows = rows;
+    if (images) batch.images = images;
+    batch.own_images = images != nullptr;
     batch.step = network_step;
     batch.count = static_cast<int>(count);
     batch.weight = weight.data();

@@ -26,9 +26,10 @@ class Training {
              std::vector<Weights> weights);
 
     // One step on these rows of the data set; outputs go to the rows of the array of outputs from `place` on.
+    // `images` are those of these rows, if and only if the data set has none.
     // Throws std::invalid_argument if a number is out of range.
     Outcome step(Runner& runner, const std::int64_t* rows, std::size_t count, std::size_t place, double rate,
-                 double step, int threads, std::uint64_t network_step = 0) const;
+                 double step, int threads, std::uint64_t network_step = 0, const void* images = nullptr) const;
 
   private:
     std::vector<float> weigh(const std::int64_t* rows, std::size_t count) const;

@@ -2,4 +2,5 @@
 
 #include <nanobind/nanobind.h>
 
+void bind_reading(nanobind::module_& module);
 void bind_training(nanobind::module_& module);

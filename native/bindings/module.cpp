@@ -245,6 +245,7 @@ NB_MODULE(_native, module) {
              "Run one batch; returns the loss. Fills outputs, and gradients if they are given.")
         .def("time_step", &time_step, "step"_a, "pass_"_a, "params"_a.noconvert(), "repetitions"_a, "threads"_a,
              "Seconds that each thread takes to repeat one pass of a convolution on the block it had last.");
+    bind_reading(module);
     bind_training(module);
     module.def("multiply_add_peak", &multiply_add_peak, "isa"_a, "seconds"_a, "threads"_a,
                "Multiply-adds a second of threads that do nothing else: what kernels are held against.");

@@ -88,14 +88,17 @@ void make(Held* self, const Images& images, const std::optional<Floats>& mean, c
           int cutout) {
     const bool bytes = images.dtype() == nb::dtype<std::uint8_t>();
     require(bytes || images.dtype() == nb::dtype<float>(), "images must be uint8 or float32");
-    require(images.ndim() > 0 && images.shape(0) > 0, "there are no images");
-    const std::size_t samples = images.shape(0), sample = images.size() / samples;
+    require(images.ndim() > 0 && target.shape(0) > 0, "there are no images");
+    const bool apart = images.shape(0) == 0;  // every step brings its own
+    const std::size_t samples = target.shape(0);
+    std::size_t sample = 1;
+    for (std::size_t i = 1; i < images.ndim(); ++i) sample *= images.shape(i);
     require(!mean || mean->size() == sample, "the mean does not fit the images");
-    require(target.shape(0) == samples && weight.shape(0) == samples, "one target and one weight an image");
+    require((apart || images.shape(0) == samples) && weight.shape(0) == samples, "one target and one weight an image");
     require(outputs.shape(1) == target.shape(1), "outputs and targets differ in their classes");
     require(gradients.size() == params.size(), "gradients must be as many as parameters");
     pellucid::Batch batch{};
-    batch.images = images.data();
+    batch.images = apart ? nullptr : images.data();
     batch.bytes = bytes;
     batch.mean = mean ? mean->data() : nullptr;
     batch.target = target.data();
@@ -122,11 +125,19 @@ void make(Held* self, const Images& images, const std::optional<Floats>& mean, c
 }
 
 nb::tuple step(Held& self, pellucid::Runner& runner, const Rows& rows, std::size_t place, double rate, double step,
-               int threads, std::uint64_t network_step) {
+               int threads, std::uint64_t network_step, const std::optional<Images>& images) {
+    if (images) {
+        require(images->ndim() == self.images.ndim() && images->dtype() == self.images.dtype(),
+                "the batch's images are of another kind than the data set's");
+        for (std::size_t i = 0; i < images->ndim(); ++i) {
+            require(images->shape(i) == (i ? self.images.shape(i) : rows.shape(0)), "one image a row, and of its size");
+        }
+    }
+    const void* own = images ? images->data() : nullptr;
     Training::Outcome outcome{};
     {
         const nb::gil_scoped_release released;
-        outcome = self.training.step(runner, rows.data(), rows.shape(0), place, rate, step, threads, network_step);
+        outcome = self.training.step(runner, rows.data(), rows.shape(0), place, rate, step, threads, network_step, own);
     }
     self.updates += outcome.gradient_finite && std::isfinite(outcome.loss);
     return nb::make_tuple(outcome.loss, outcome.gradient_finite, outcome.params_finite, outcome.previous_kept);
@@ -143,9 +154,8 @@ void bind_training(nb::module_& module) {
              "state"_a.noconvert() = nb::none(), "padding"_a = 0, "flip"_a = false, "cutout"_a = 0)
         .def_ro("updates", &Held::updates, "How many steps have changed the parameters.")
         .def("step", &step, "runner"_a, "rows"_a.noconvert(), "place"_a, "rate"_a, "step"_a, "threads"_a,
-             "network_step"_a = 0,
+             "network_step"_a = 0, "images"_a.noconvert() = nb::none(),
              "One step; returns the loss with its penalties, whether gradient and new parameters are finite, and "
-             "whether "
-             "the gradients' array has the parameters before the last update. Unless loss and gradient are finite, no "
-             "parameter is changed.");
+             "whether the gradients' array has the parameters before the last update. Unless loss and gradient are "
+             "finite, no parameter is changed.");
 }

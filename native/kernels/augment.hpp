@@ -39,12 +39,12 @@ inline void draw_views(const Batch& batch, const Slot& in, const std::int64_t* r
 
 // Row u of channel c of one sample into its lane t; what stays zero is left alone.
 template <typename Pixel>
-void see_row(const Batch& batch, const Slot& in, std::int64_t sample, int c, int u, const View& view, lanes* y, int t) {
+void see_row(const Batch& batch, const Slot& in, std::int64_t image, int c, int u, const View& view, lanes* y, int t) {
     const int from = u + view.down, side = batch.augmentation.cutout;
     if (from < 0 || from >= in.height) return;
     const std::ptrdiff_t offset = static_cast<std::ptrdiff_t>(c * in.height + from) * in.width;
     const std::ptrdiff_t size = static_cast<std::ptrdiff_t>(in.channels) * in.height * in.width;
-    const Pixel* x = static_cast<const Pixel*>(batch.images) + sample * size + offset;
+    const Pixel* x = static_cast<const Pixel*>(batch.images) + image * size + offset;
     const float* mean = batch.mean ? batch.mean + offset : nullptr;
     const bool cut = u >= view.top && u < view.top + side;
     for (int v = 0; v < in.width; ++v) {
@@ -59,15 +59,19 @@ void see_row(const Batch& batch, const Slot& in, std::int64_t sample, int c, int
 template <typename Pixel>
 void gather_augmented(const Program& program, const Batch& batch, int first, lanes* arena, Part part) {
     const Slot& in = program.slots[program.input];
-    std::int64_t rows[kLanes];
+    std::int64_t rows[kLanes], images[kLanes];
     // A lane without a sample repeats the first one: its δ is 0, so that it counts for nothing.
-    for (int t = 0; t < kLanes; ++t) rows[t] = batch.rows[first + t < batch.count ? first + t : first];
+    for (int t = 0; t < kLanes; ++t) {
+        const int sample = first + t < batch.count ? first + t : first;
+        rows[t] = batch.rows[sample];
+        images[t] = batch.image(sample);
+    }
     View views[kLanes];
     draw_views(batch, in, rows, views);
     for (const int row : part.of(in.channels * in.height)) {
         const int c = row / in.height, u = row % in.height;
         lanes* y = arena + in.value + c * in.plane() + u * in.pitch() + in.border;
         for (int v = 0; v < in.width; ++v) y[v] = lanes{};
-        for (int t = 0; t < kLanes; ++t) see_row<Pixel>(batch, in, rows[t], c, u, views[t], y, t);
+        for (int t = 0; t < kLanes; ++t) see_row<Pixel>(batch, in, images[t], c, u, views[t], y, t);
     }
 }

@@ -234,7 +234,7 @@ void few_gather(const Program& program, const ChannelMemory& memory, const Batch
     const Pixels in(program, memory, program.input);
     const int channels = program.slots[program.input].channels;
     const std::ptrdiff_t size = static_cast<std::ptrdiff_t>(channels) * in.height * in.width;
-    const Number* image = static_cast<const Number*>(batch.images) + batch.rows[sample] * size;
+    const Number* image = static_cast<const Number*>(batch.images) + batch.image(sample) * size;
     for (const int item : part.of(channels * in.height)) {
         const int c = item / in.height, u = item % in.height;
         const std::ptrdiff_t offset = static_cast<std::ptrdiff_t>(item) * in.width;

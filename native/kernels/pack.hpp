@@ -19,7 +19,7 @@ void gather(const Program& program, const Batch& batch, int first, lanes* arena,
         const std::ptrdiff_t offset = static_cast<std::ptrdiff_t>(row) * in.width;
         const int samples = batch.count - first < kLanes ? batch.count - first : kLanes;
         const Pixel* from[kLanes];
-        for (int t = 0; t < samples; ++t) from[t] = images + batch.rows[first + t] * size + offset;
+        for (int t = 0; t < samples; ++t) from[t] = images + batch.image(first + t) * size + offset;
         // A lane without a sample repeats the first one: its δ is 0, so that it counts for nothing.
         for (int t = samples; t < kLanes; ++t) from[t] = from[0];
         for (int v = 0; v < in.width; ++v) {

@@ -42,6 +42,29 @@ void test_bytes(const Augmentation& settings, Random& random) {
     }
 }
 
+// The images of the batch alone: a sample's picture still follows from its row in the data set.
+void test_own_images(const Engine& engine, Random& random) {
+    Net net(2, 5, 4);
+    net.flatten();
+    for (const Augmentation& settings : {Augmentation{}, Augmentation{2, true, 3}}) {
+        const Data data = images(net, 19, settings, random);
+        std::vector<float> own;
+        for (const std::int64_t row : data.rows) {
+            const auto image = data.images.begin() + row * 40;
+            own.insert(own.end(), image, image + 40);
+        }
+        Runner runner = make_runner(net, engine);
+        Result whole, apart;
+        Batch batch = make_batch(net, data, 1, Task::kLearn, whole);
+        runner.run(batch);
+        batch = make_batch(net, data, 1, Task::kLearn, apart);
+        batch.images = own.data();
+        batch.own_images = true;
+        runner.run(batch);
+        check_same(apart.outputs, whole.outputs, std::string("the batch's own images, ") + engine.name);
+    }
+}
+
 // Blocks alone and split; a sample's picture follows from its row.
 void test_on_threads(const Engine& engine) {
     Random random(32);
@@ -71,7 +94,10 @@ void test_augment() {
         test_floats(settings, random);
         test_bytes(settings, random);
     }
-    for (const Engine* engine : engines()) test_on_threads(*engine);
+    for (const Engine* engine : engines()) {
+        test_on_threads(*engine);
+        test_own_images(*engine, random);
+    }
 }
 
 }  // namespace pellucid

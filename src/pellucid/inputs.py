@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Generator
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from pellucid.arrays import Array, Shape
 from pellucid.errors import ConfigError, DataError, ShapeError
+
+if TYPE_CHECKING:
+    from pellucid.data.stream import Images
+
+#: samples that a mean is summed over at a time
+_PIECE = 256
 
 
 def numeric(value: Any, what: str) -> Array:
@@ -33,17 +41,46 @@ def check_images(x: Any, expected: Shape) -> Array:
         ShapeError: samples of the wrong shape.
     """
     images = numeric(x, "images")
-    if len(expected) == 3 and expected[0] == 1 and images.ndim == 3 and images.shape[1:] == expected[1:]:
-        images = images[:, None]
-    if images.shape[1:] != expected or images.ndim != len(expected) + 1:
-        hint = "; for a single sample pass x[None]" if images.shape == expected else ""
-        wanted = ", ".join(map(str, expected))
-        raise ShapeError(f"inputs have shape {images.shape}, the network takes (N, {wanted}){hint}")
-    if not len(images):
-        raise DataError("there are no samples")
+    _check_shape(images.shape, expected)
+    images = images.reshape(len(images), *expected)
     if images.dtype.kind == "f":
         _require_finite(images, "contains NaN or infinity; clean the data first")
     return images
+
+
+def check_inputs(x: Any, expected: Shape) -> Images:
+    """Return inputs as :func:`check_images` does, or, for a source, as a stream that checks its numbers when it reads.
+
+    Raises:
+        DataError, ShapeError: as :func:`check_images`; a source of other numbers than bytes and float32.
+    """
+    given = cast("object", x)
+    if isinstance(given, np.ndarray):
+        return check_images(x, expected)
+    # Not above: with them comes what reads data sets, which those who pass arrays need not wait for.
+    from pellucid.data.source import DTYPES, Source
+    from pellucid.data.stream import Stream
+
+    if not isinstance(given, (Stream, Source)):
+        return check_images(x, expected)
+    _check_shape(given.shape, expected)
+    if isinstance(given, Stream):
+        return given
+    if np.dtype(given.dtype) not in DTYPES:
+        raise DataError(f"a source must hold uint8 or float32 numbers, {given!r} has {np.dtype(given.dtype).str}")
+    return Stream(given, expected)
+
+
+def in_pieces(images: Images, size: int, rows: Array | None = None) -> Generator[Array]:
+    """Yield checked inputs, or some rows of them, so many at a time; those of a stream are read ahead."""
+    if rows is None and isinstance(images, np.ndarray):
+        yield from (images[i : i + size] for i in range(0, len(images), size))
+        return
+    chosen = np.arange(len(images)) if rows is None else rows
+    cut = [chosen[i : i + size] for i in range(0, len(chosen), size)]
+    with nullcontext() if isinstance(images, np.ndarray) else images.ahead(cut):
+        for piece in cut:
+            yield images[piece]
 
 
 def prepare(images: Array, dtype: np.dtype[Any], mean: Array | None) -> Array:
@@ -61,15 +98,20 @@ def prepare(images: Array, dtype: np.dtype[Any], mean: Array | None) -> Array:
     return x if mean is None else x - mean
 
 
-def training_mean(images: Array, per: str) -> Array:
+def training_mean(images: Images, per: str, rows: Array | None = None) -> Array:
     """Return μ_f, shape (C, 1, 1), or μ_fjk, the shape of a sample (Epelbaum, "Input layer").
 
     Args:
-        images: (N, ...), checked.
+        images: (N, ...), checked. They are summed piece by piece, so that a stream's mean has the bits of an array's.
         per: ``"channel"`` or ``"pixel"``.
+        rows: of the images to take the mean of; None for all.
     """
     over = (0, 2, 3) if per == "channel" else (0,)
-    mean = images.mean(axis=over, keepdims=True, dtype=np.float64)[0]
+    total, count = np.zeros(()), 0
+    for piece in in_pieces(images, _PIECE, rows):
+        total = total + piece.sum(axis=over, keepdims=True, dtype=np.float64)
+        count += piece.size
+    mean = total[0] / (count // total.size)
     return mean / 255 if images.dtype == np.uint8 else mean
 
 
@@ -97,6 +139,17 @@ def require_count(name: str, value: Any) -> None:
     """Raise :class:`ConfigError` unless ``value`` is a whole number of at least 1."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
         raise ConfigError(f"{name} must be a whole number of at least 1, got {value!r}")
+
+
+def _check_shape(shape: Shape, expected: Shape) -> None:
+    """Raise unless there are samples of that shape; those of one channel may go without it."""
+    without_channel = len(expected) == 3 and expected[0] == 1 and shape[1:] == expected[1:]
+    if shape[1:] != expected and not without_channel:
+        hint = "; for a single sample pass x[None]" if shape == expected else ""
+        wanted = ", ".join(map(str, expected))
+        raise ShapeError(f"inputs have shape {shape}, the network takes (N, {wanted}){hint}")
+    if not shape[0]:
+        raise DataError("there are no samples")
 
 
 def _require_finite(images: Array, fault: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from pellucid.tracing import Step, Trace
 
 if TYPE_CHECKING:
     from pellucid.augmentation import Augmentation
+    from pellucid.data.stream import Images
     from pellucid.engine.update import NativeTraining
     from pellucid.optimizers import Optimizer
     from pellucid.summary import Summary
@@ -176,7 +178,8 @@ class Network:
 
         Args:
             x: images (N, C, H, W), or (N, H, W) for one channel; vectors (N, K). ``uint8`` counts as pixels and is
-                divided by 255; numbers of any other type are taken as they are.
+                divided by 255; numbers of any other type are taken as they are. A
+                :class:`~pellucid.data.Source` is read ``batch_size`` samples at a time.
             batch_size: samples run at a time; bounds the memory, and changes the result by rounding at most.
 
         Raises:
@@ -184,11 +187,11 @@ class Network:
             ShapeError: samples of the wrong shape.
             TooLargeError: there is no memory for ``batch_size`` samples at once.
         """
-        return self._infer(self.check_images(x), batch_size)
+        return self._infer(inputs.check_inputs(x, self.input_shape), batch_size)
 
     def predict(self, x: Any, *, batch_size: int = 256) -> Array:
         """Return the prediction: :meth:`forward` through the loss's activation (softmax, sigmoid or identity)."""
-        return self._infer(self.check_images(x), batch_size, activated=True)
+        return self._infer(inputs.check_inputs(x, self.input_shape), batch_size, activated=True)
 
     def evaluate(self, x: Any, y: Any, *, sample_weight: Any | None = None, batch_size: int = 256) -> dict[str, float]:
         """Return ``{"loss": ..., "accuracy": ...}`` over the samples.
@@ -201,7 +204,7 @@ class Network:
         Raises:
             DataError, ShapeError: as :meth:`forward`, or labels that do not fit.
         """
-        images, target = self.check_samples(x, y)
+        images, target = self.check_set(x, y)
         outputs = self._infer(images, batch_size)
         weight = self.loss.weights(target, sample_weight)
         if not weight.any():
@@ -387,11 +390,10 @@ class Network:
         network._asked_engine = self._asked_engine
         return network
 
-    def centre_on(self, images: Array, rows: Array | None = None) -> None:
+    def centre_on(self, images: Images, rows: Array | None = None) -> None:
         """Set :attr:`input_mean` from images, or some rows of them, if its kind was asked for and it is not known."""
         if self._mean is None and self.input_mean_from is not None:
-            used = images if rows is None else images[rows]
-            self._mean = inputs.training_mean(used, self.input_mean_from).astype(self.dtype)
+            self._mean = inputs.training_mean(images, self.input_mean_from, rows).astype(self.dtype)
 
     def check_images(self, x: Any) -> Array:
         """Return inputs as (N, *input_shape), not yet scaled or centred; see :meth:`forward` for what is taken.
@@ -409,10 +411,12 @@ class Network:
             DataError, ShapeError: as :meth:`check_images`, or labels that do not fit.
         """
         images = self.check_images(x)
-        target = self.loss.encode(y, self.output_shape, self.dtype)
-        if len(images) != len(target):
-            raise DataError(f"there are {len(images)} inputs but {len(target)} targets")
-        return images, target
+        return images, self._check_targets(y, len(images))
+
+    def check_set(self, x: Any, y: Any) -> tuple[Images, Array]:
+        """Return what :meth:`check_samples` does; for a source a stream, whose numbers are checked as they are read."""
+        images = inputs.check_inputs(x, self.input_shape)
+        return images, self._check_targets(y, len(images))
 
     def prepare(self, images: Array) -> Array:
         """Return checked inputs in the network's dtype, pixels divided by 255, the input mean taken off.
@@ -422,12 +426,17 @@ class Network:
         """
         return inputs.prepare(images, self.dtype, self._mean)
 
-    def _infer(self, images: Array, batch_size: int, *, activated: bool = False) -> Array:
+    def _check_targets(self, y: Any, samples: int) -> Array:
+        target = self.loss.encode(y, self.output_shape, self.dtype)
+        if samples != len(target):
+            raise DataError(f"there are {samples} inputs but {len(target)} targets")
+        return target
+
+    def _infer(self, images: Images, batch_size: int, *, activated: bool = False) -> Array:
         inputs.require_count("batch_size", batch_size)
-        if len(images) <= batch_size:
-            return self._outputs(images, activated)
-        parts = [self._outputs(images[i : i + batch_size], activated) for i in range(0, len(images), batch_size)]
-        return np.concatenate(parts)
+        with closing(inputs.in_pieces(images, batch_size)) as pieces:
+            parts = [self._outputs(piece, activated) for piece in pieces]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _outputs(self, images: Array, activated: bool) -> Array:
         if self._native is not None:

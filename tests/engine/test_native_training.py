@@ -70,7 +70,7 @@ def read_only(array: np.ndarray) -> np.ndarray:
     ("changed", "error", "message"),
     [
         ({"images": np.ones((3, 4))}, ValueError, "images must be uint8 or float32"),
-        ({"images": np.ones((0, 4), np.float32)}, ValueError, "there are no images"),
+        ({"target": np.zeros((0, 2), np.float32)}, ValueError, "there are no images"),
         ({"images": np.float32(1)}, ValueError, "there are no images"),
         ({"images": np.ones((3, 8), np.float32)[:, ::2]}, TypeError, "incompatible function arguments"),
         ({"mean": np.zeros(3, np.float32)}, ValueError, "the mean does not fit the images"),
@@ -132,6 +132,40 @@ def test_stepped_wrong_it_raises(changed: dict[str, Any], error: type[Exception]
         training.step(**step)
     assert given["params"].tolist() == [1] * 10
     assert given["gradients"].tolist() == [7] * 10
+
+
+def test_images_may_come_with_every_step() -> None:
+    x = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    whole, apart = arguments(images=x), arguments(images=np.empty((0, 4), np.float32))
+    rows = np.array([2, 0, 2])
+    told = native.Training(**whole).step(runner(), rows, place=1, rate=0.25, step=1, threads=1)
+    found = native.Training(**apart).step(runner(), rows, 1, 0.25, 1, 1, images=x[rows])
+    assert found == told
+    for name in ("params", "gradients", "outputs"):
+        np.testing.assert_array_equal(apart[name], whole[name])
+    with pytest.raises(ValueError, match="a row number is out of range"):
+        native.Training(**apart).step(runner(), np.array([3]), 1, 0.25, 1, 1, images=x[:1])
+
+
+@pytest.mark.parametrize(
+    ("own", "images", "error", "message"),
+    [
+        (0, None, ValueError, "images come with the data set, or with every step"),
+        (3, np.ones((1, 4), np.float32), ValueError, "images come with the data set, or with every step"),
+        (0, np.ones((2, 4), np.float32), ValueError, "one image a row, and of its size"),
+        (0, np.ones((0, 4), np.float32), ValueError, "one image a row, and of its size"),
+        (0, np.ones((1, 3), np.float32), ValueError, "one image a row, and of its size"),
+        (0, np.ones(4, np.float32), ValueError, "the batch's images are of another kind than the data set's"),
+        (0, np.ones((1, 4), np.uint8), ValueError, "the batch's images are of another kind than the data set's"),
+        (0, np.ones((1, 8), np.float32)[:, ::2], TypeError, "incompatible function arguments"),
+    ],
+)
+def test_images_that_come_wrong_are_refused(own: int, images: Any, error: type[Exception], message: str) -> None:
+    given = arguments(images=np.ones((own, 4), np.float32))
+    training = native.Training(**given)
+    with pytest.raises(error, match=message):
+        training.step(runner(), np.array([2]), 0, 0.1, 1, 1, images=images)
+    assert given["params"].tolist() == [1] * 10
 
 
 def test_the_runner_of_another_network_is_refused() -> None:

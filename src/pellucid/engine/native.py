@@ -151,7 +151,8 @@ class NativeEngine:
         """Return the compiled part's own ``Training`` on a whole data set, for :meth:`step`.
 
         Args:
-            images, target, mean: as for :meth:`gradients`; read where they lie if type and order allow.
+            images, target, mean: as for :meth:`gradients`; read where they lie if type and order allow. An array of
+                no images says that every step brings its own.
             weight: w, (N,), not divided by anything.
             seed: of the network, for what layers draw.
             arrays: what else it takes: the settings of an augmentation, too.
@@ -168,7 +169,14 @@ class NativeEngine:
         )
 
     def step(
-        self, training: Any, rows: Array, place: int, rate: float, step: int, network_step: int
+        self,
+        training: Any,
+        rows: Array,
+        place: int,
+        rate: float,
+        step: int,
+        network_step: int,
+        images: Array | None = None,
     ) -> tuple[float, bool, bool, bool]:
         """Do one step of a :meth:`training`, the t-th; see :meth:`NativeTraining.step`.
 
@@ -181,7 +189,7 @@ class NativeEngine:
             self._require_room(len(rows), workers, gradients=True)
             self._room_for = len(rows)
         try:
-            return training.step(self._runner, rows, place, rate, step, workers, network_step)
+            return training.step(self._runner, rows, place, rate, step, workers, network_step, images)
         except MemoryError as error:
             raise _no_memory_left(len(rows)) from error
 

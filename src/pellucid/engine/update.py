@@ -85,7 +85,9 @@ class NativeTraining:
         """How many steps have changed the parameters; known even where Ctrl-C came before :meth:`step` returned."""
         return self._training.updates
 
-    def step(self, rows: Array, place: int, rate: float, network_step: int = 0) -> tuple[float, bool, bool, bool]:
+    def step(
+        self, rows: Array, place: int, rate: float, network_step: int = 0, images: Array | None = None
+    ) -> tuple[float, bool, bool, bool]:
         """Do one step on some rows of the data set.
 
         Args:
@@ -93,6 +95,7 @@ class NativeTraining:
             place: the row of the outputs where those of the batch begin.
             rate: η.
             network_step: batches the network had seen before, for what layers draw.
+            images: of these rows, if the data set has none of its own.
 
         Returns:
             J; whether its gradient and the new parameters are finite; and whether :attr:`previous` has parameters.
@@ -103,7 +106,7 @@ class NativeTraining:
         """
         rate = check_number(self._optimizer, "learning_rate", rate, least=0)
         value, gradient, params, kept = self._engine.step(
-            self._training, rows, place, rate, self.state.step + 1, network_step
+            self._training, rows, place, rate, self.state.step + 1, network_step, images
         )
         if gradient and isfinite(value):
             self.state.step += 1

@@ -65,7 +65,8 @@ def fit(
             these samples, less those held out.
         x: inputs (N, *input_shape), as for :meth:`Network.forward <pellucid.Network.forward>`. ``uint8`` and
             ``float32`` in C order, memory-mapped too, are read where they lie; the native engine makes one copy of
-            anything else.
+            anything else. A :class:`~pellucid.data.Source` is read batch by batch while training, ahead of the steps:
+            for more than fits into memory.
         y: class numbers (N,), or targets (N, K).
         epochs: passes over the data.
         batch_size: samples of one step. The last batch of an epoch may be smaller; a single sample left over joins
@@ -101,7 +102,8 @@ def fit(
             learnt.
         ConfigError: a setting is out of range; validation data in the wrong form, or asked for in two ways, or a split
             that leaves no samples; a callback that is none; an augmentation that does not fit the inputs.
-        DataError, ShapeError: samples, labels or weights that the network cannot train on.
+        DataError, ShapeError: samples, labels or weights that the network cannot train on. Of a source, also in the
+            middle of the training, when a batch cannot be read or contains NaN: the network keeps what it has learnt.
         NonFiniteError: a loss, a gradient, a weight or a running statistic became NaN or infinite. The message names
             epoch, batch (both from 1) and the first layer to go wrong; the network has the weights, running statistics
             and step it had when the loss was last finite. With the callback TerminateOnNaN it is a warning instead.
@@ -235,19 +237,26 @@ class _Training:
             self._tell("on_epoch_begin", epoch, {})
         order = batches.order(len(self.rows), self.network.seed, position.start, self.shuffle)
         cut = batches.cut(self.rows[order].astype(np.int64, copy=False), self.batch_size)
-        figures, rate = Figures(self.network.loss, self.metric, self.data, self.outputs, position.sums), 0.0
-        for batch in range(position.batch, len(cut)):
-            factor = prod(callback.rate_factor for callback in self.callbacks)
-            rate = factor * self.rate(epoch + batch / len(cut), self.epochs)
-            self._step((epoch + 1, batch + 1), cut[batch], rate, figures)
-            self._tell("on_batch_end", batch, figures.logs())
-            if self._stopped():
-                break
-            if self.saver is not None and batch + 1 < len(cut) and self.saver.due():
-                self.saver.save(Position(position.start, epoch, batch + 1, figures.sums, perf_counter() - started))
-        row = {"epoch": epoch + 1, **figures.logs(), **self._validate(epoch), "learning_rate": float(rate)}
+        figures = Figures(self.network.loss, self.metric, self.data, self.outputs, position.sums)
+        rate = self._run_batches(cut, position, figures, started)
+        row = {"epoch": epoch + 1, **figures.logs(), **self._validate(epoch), "learning_rate": rate}
         self.history.rows.append({**row, "seconds": perf_counter() - started})
         self._tell("on_epoch_end", epoch, self.history.rows[-1])
+
+    def _run_batches(self, cut: Sequence[Array], position: Position, figures: Figures, started: float) -> float:
+        """Do the rest of an epoch's steps, and return the last one's learning rate."""
+        epoch, rate = position.epoch, 0.0
+        with self.data.ahead(cut[position.batch :]):
+            for batch in range(position.batch, len(cut)):
+                factor = prod(callback.rate_factor for callback in self.callbacks)
+                rate = float(factor * self.rate(epoch + batch / len(cut), self.epochs))
+                self._step((epoch + 1, batch + 1), cut[batch], rate, figures)
+                self._tell("on_batch_end", batch, figures.logs())
+                if self._stopped():
+                    break
+                if self.saver is not None and batch + 1 < len(cut) and self.saver.due():
+                    self.saver.save(Position(position.start, epoch, batch + 1, figures.sums, perf_counter() - started))
+        return rate
 
     def _step(self, where: tuple[int, int], rows: Array, rate: float, figures: Figures) -> None:
         self.last_good.begin()

@@ -60,7 +60,7 @@ def first_cause(network: Network, data: Samples, rows: Array) -> str:
     """
     params = dict(network.parameters)
     state = {name: array.copy() for name, array in network.state.items()}
-    x, batch = data.inputs(network, rows), data.take(rows)
+    x, (target, given) = data.inputs(network, data.images[rows], rows), data.wanted(rows)
     run = reference.forward(network.graph, params, state, x, training=True, seed=network.seed, step=network.step)
     for node in network.graph.nodes:
         if not finite([run.values[node.name]]):
@@ -68,7 +68,7 @@ def first_cause(network: Network, data: Samples, rows: Array) -> str:
         if not finite(reference.own(state, node).values()):
             return f"The first to go wrong are the running statistics of {_told(node)}."
     outputs = run.values[network.graph.nodes[-1].name]
-    value, delta = network.loss.value_and_delta(outputs, batch.target, batch.given)
+    value, delta = network.loss.value_and_delta(outputs, target, given)
     if not (np.isfinite(value) and finite([delta])):
         return f"Every layer's output is finite (the last reaches {abs(outputs).max():.3g}), {network.loss!r} is not."
     deltas, _ = reference.backward(network.graph, params, run, delta)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from pellucid.arrays import Array
 from pellucid.augmentation import Augmentation
+from pellucid.data.stream import Images, Stream
 from pellucid.errors import ConfigError, DataError, ShapeError
 from pellucid.network import Network
 from pellucid.training import batches
@@ -20,14 +22,14 @@ class Samples:
     """Inputs and targets.
 
     Attributes:
-        images: (N, ...), not yet scaled.
+        images: (N, ...), not yet scaled; or a stream of them.
         target: (N, K).
         given: the caller's weights, (N,), or None.
         weight: w, (N,): the caller's weights times those of the classes, 1 where there are none.
         augment: what happens to the images while training; None for nothing.
     """
 
-    images: Array
+    images: Images
     target: Array
     given: Array | None
     weight: Array
@@ -37,14 +39,22 @@ class Samples:
         """Return N."""
         return len(self.images)
 
-    def take(self, rows: Array) -> Samples:
-        """Return copies of some of the samples, to be taken as they are."""
-        given = None if self.given is None else self.given[rows]
-        return Samples(self.images[rows], self.target[rows], given, self.weight[rows])
+    def part(self, rows: Array) -> Samples:
+        """Return some of the samples, to be taken as they are: copies, but for the images of a stream."""
+        images = self.images.part(rows) if isinstance(self.images, Stream) else self.images[rows]
+        return Samples(images, *self.wanted(rows), self.weight[rows])
 
-    def inputs(self, network: Network, rows: Array) -> Array:
-        """Return what a network takes in when it trains on some of the samples in its present step."""
-        x = network.prepare(self.images[rows])
+    def wanted(self, rows: Array) -> tuple[Array, Array | None]:
+        """Return targets, and the weights that the caller gave, of some of the samples."""
+        return self.target[rows], None if self.given is None else self.given[rows]
+
+    def ahead(self, batches: Sequence[Array]) -> AbstractContextManager[None]:
+        """Return a context in which the images of a stream are read ahead, for batches of these rows in this order."""
+        return self.images.ahead(batches) if isinstance(self.images, Stream) else nullcontext()
+
+    def inputs(self, network: Network, images: Array, rows: Array) -> Array:
+        """Return what a network takes in when it trains on these of the samples in its present step."""
+        x = network.prepare(images)
         return x if self.augment is None else self.augment.apply(x, rows, network.seed, network.step)
 
 
@@ -54,7 +64,7 @@ def check(network: Network, x: Any, y: Any, sample_weight: Any) -> Samples:
     Raises:
         DataError, ShapeError: as :meth:`Network.evaluate`, or all weights are zero.
     """
-    images, target = network.check_samples(x, y)
+    images, target = network.check_set(x, y)
     try:
         given = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -85,7 +95,7 @@ def hold_out(
         return np.flatnonzero(samples.weight), None
     training, held = batches.split(samples.target, validation_split, network.seed)
     training = training[samples.weight[training] > 0]
-    validation = samples.take(held)
+    validation = samples.part(held)
     if not len(training) or not validation.weight.any():
         raise ConfigError(
             f"validation_split={validation_split} of {len(samples)} samples leaves {len(training)} to train on and "

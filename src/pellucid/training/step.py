@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from pellucid.arrays import Array, Tensors
+from pellucid.data.stream import Stream
 from pellucid.engine.update import NativeTraining
 from pellucid.network import Network
 from pellucid.optimizers import Optimizer, OptimizerState
@@ -64,16 +65,24 @@ def choose_step(network: Network, data: Samples, optimizer: Optimizer, outputs: 
     Raises:
         DataError: numbers too large for the native engine's float32.
     """
-    training = network.native_training(optimizer, data.images, data.target, data.weight, outputs, data.augment)
-    return NumpyStep(network, data, optimizer, outputs) if training is None else NativeStep(network, training)
+    stream = data.images if isinstance(data.images, Stream) else None
+    images = data.images.none() if isinstance(data.images, Stream) else data.images
+    training = network.native_training(optimizer, images, data.target, data.weight, outputs, data.augment)
+    return NumpyStep(network, data, optimizer, outputs) if training is None else NativeStep(network, training, stream)
 
 
 class NativeStep:
-    """A step in one native call; it looks for what is not finite by itself."""
+    """A step in one native call; it looks for what is not finite by itself.
 
-    def __init__(self, network: Network, training: NativeTraining) -> None:
+    Args:
+        network: what learns.
+        training: its native part.
+        stream: where each step's images are read from; None if the native part has all of them.
+    """
+
+    def __init__(self, network: Network, training: NativeTraining, stream: Stream | None = None) -> None:
         self._network, self._state = network, list(network.state.values())
-        self._training, self._kept = training, True
+        self._training, self._stream, self._kept = training, stream, True
 
     @property
     def gradient(self) -> Array:
@@ -97,7 +106,10 @@ class NativeStep:
 
     def __call__(self, rows: Array, place: int, rate: float) -> tuple[float, Fault | None]:
         """Do the step."""
-        value, gradient_finite, params_finite, self._kept = self._training.step(rows, place, rate, self._network.step)
+        images = None if self._stream is None else self._stream[rows]
+        value, gradient_finite, params_finite, self._kept = self._training.step(
+            rows, place, rate, self._network.step, images
+        )
         if not isfinite(value):
             return value, Fault.LOSS
         if self._state and not finite(self._state):
@@ -120,13 +132,12 @@ class NumpyStep:
 
     def __call__(self, rows: Array, place: int, rate: float) -> tuple[float, Fault | None]:
         """Do the step."""
-        network, batch = self._network, self._data.take(rows)
-        augmented = self._data.augment is not None
-        images = self._data.inputs(network, rows) if augmented else batch.images
+        network, data = self._network, self._data
+        images, augmented = data.images[rows], data.augment is not None
+        if augmented:
+            images = data.inputs(network, images, rows)
         with np.errstate(all="ignore"):  # the caller tells what overflows
-            value, self.gradient, outputs = network.batch_gradient(
-                images, batch.target, batch.given, prepared=augmented
-            )
+            value, self.gradient, outputs = network.batch_gradient(images, *data.wanted(rows), prepared=augmented)
             if not isfinite(value):
                 return value, Fault.LOSS
             if not finite(network.state.values()):
