@@ -136,7 +136,7 @@ def test_a_tar_cut_before_it_was_packed_is_refused(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(whole[:4096]))  # behind the first one
     assert error_of(tmp_path) == (
         f"{path} does not hold data_batch_2.bin, data_batch_3.bin, data_batch_4.bin, data_batch_5.bin, test_batch.bin: "
-        "it is cut off, or not the binary version of CIFAR-10; copy or download it again"
+        "it is cut off, or not the binary version of cifar10; copy or download it again"
     )
 
 

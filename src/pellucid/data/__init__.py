@@ -1,7 +1,23 @@
-"""Data sets by name, and the readers behind them."""
+"""Data sets by name or by path, and the readers behind them."""
 
+from pellucid.data.array_files import load_arrays
 from pellucid.data.catalogue import load_dataset
 from pellucid.data.dataset import Dataset
 from pellucid.data.idx import read_idx
+from pellucid.data.image_file import ImageForm
+from pellucid.data.image_files import ImageFiles
+from pellucid.data.image_folder import ImageFolder
+from pellucid.data.parquet import load_parquet
+from pellucid.data.path import load_path
 
-__all__ = ["Dataset", "load_dataset", "read_idx"]
+__all__ = [
+    "Dataset",
+    "ImageFiles",
+    "ImageFolder",
+    "ImageForm",
+    "load_arrays",
+    "load_dataset",
+    "load_parquet",
+    "load_path",
+    "read_idx",
+]

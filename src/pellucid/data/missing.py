@@ -6,10 +6,10 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pellucid.errors import DataError
+from pellucid.errors import DataNotFoundError
 
 
-def not_found(name: str, folders: Sequence[Path], lack: Callable[[Path], str], wanted: str) -> DataError:
+def not_found(name: str, folders: Sequence[Path], lack: Callable[[Path], str], wanted: str) -> DataNotFoundError:
     """Return the error that says where a data set was looked for, what is missing there, and what to do.
 
     Args:
@@ -19,7 +19,7 @@ def not_found(name: str, folders: Sequence[Path], lack: Callable[[Path], str], w
         wanted: the files it takes.
     """
     told = [f"  {folder}: {_lack(folder, lack)}" for folder in folders] or ["  nowhere: no folder was given"]
-    return DataError(
+    return DataNotFoundError(
         "\n".join(
             [
                 f"the data set {name!r} was not found. Looked in",

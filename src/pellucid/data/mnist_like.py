@@ -48,7 +48,8 @@ class MnistLike:
             Images as uint8 (N, 1, H, W).
 
         Raises:
-            DataError: no folder has the files, or they cannot be used.
+            DataNotFoundError: no folder has the files.
+            DataError: they cannot be used.
         """
         for folder in folders:
             found = [_find(folder, name) for name in self.files]
@@ -78,7 +79,15 @@ def _find(folder: Path, name: str) -> Path | None:
 
 def _read_pair(images_path: Path, labels_path: Path, classes: int) -> tuple[Array, Array]:
     """Read images as (N, 1, H, W) and their labels as int64 (N,), and check one against the other."""
-    images, labels = read_idx(images_path), read_idx(labels_path)
+    return pair(read_idx(images_path), read_idx(labels_path), images_path, labels_path, classes)
+
+
+def pair(images: Array, labels: Array, images_path: Path, labels_path: Path, classes: int) -> tuple[Array, Array]:
+    """Return images as (N, 1, H, W) and labels as int64 (N,).
+
+    Raises:
+        DataError: one is not what it should be, or they do not belong together.
+    """
     if images.ndim != 3 or images.dtype != np.uint8:
         raise DataError(f"{images_path} holds {images.dtype}{list(images.shape)}, expected images as uint8 (N, H, W)")
     if labels.ndim != 1 or labels.dtype != np.uint8:
