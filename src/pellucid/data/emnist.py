@@ -70,7 +70,7 @@ class Emnist:
             if os.path.isfile(folder / ARCHIVE):
                 return self._read_archive(folder / ARCHIVE)
         wanted = f"{ARCHIVE}, or {', '.join(self.files)} out of it"
-        raise not_found(self.name, folders, lambda folder: f"it lacks {ARCHIVE}", wanted)
+        raise not_found(self.name, folders, lambda _: f"it lacks {ARCHIVE}", wanted, "emnist")
 
     def _read_archive(self, path: Path) -> Dataset:
         try:

@@ -56,7 +56,7 @@ class MnistLike:
             paths = [path for path in found if path is not None]
             if len(paths) == len(found):
                 return self._read(paths)
-        raise not_found(self.name, folders, self._lack, f"{', '.join(self.files)}, each as it is or with .gz")
+        raise not_found(self.name, folders, self.lack, f"{', '.join(self.files)}, each as it is or with .gz")
 
     def _read(self, paths: Sequence[Path]) -> Dataset:
         x_train, y_train = _read_pair(paths[0], paths[1], len(self.class_names))
@@ -68,7 +68,8 @@ class MnistLike:
             )
         return Dataset(self.name, x_train, y_train, x_test, y_test, self.class_names)
 
-    def _lack(self, folder: Path) -> str:
+    def lack(self, folder: Path) -> str:
+        """Tell which files a folder lacks."""
         return "it lacks " + ", ".join(name for name in self.files if _find(folder, name) is None)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from pellucid.arrays import Array
 from pellucid.data.dataset import DIGITS, Dataset
+from pellucid.data.missing import not_found
 from pellucid.data.mnist_like import MnistLike
 from pellucid.errors import DataError, DataNotFoundError
 
@@ -27,7 +28,7 @@ IDX = MnistLike("usps", "test", DIGITS)
 
 
 def load_usps(folders: Sequence[Path]) -> Dataset:
-    """Read USPS from the first folder that has it: as four IDX files, or in LIBSVM's form.
+    """Read USPS from the first folder that has it in LIBSVM's form, else as four IDX files.
 
     Returns:
         Images as uint8 (N, 1, 16, 16), 0 for paper and 255 for ink.
@@ -38,13 +39,14 @@ def load_usps(folders: Sequence[Path]) -> Dataset:
 
     Source: Hull, "A database for handwritten text recognition research", 1994.
     """
+    for folder in folders:
+        if all(os.path.isfile(folder / name) for name in (TRAINING_FILE, TEST_FILE)):
+            return Dataset("usps", *_read(folder / TRAINING_FILE), *_read(folder / TEST_FILE), DIGITS)
     try:
         return IDX.load(folders)
-    except DataNotFoundError as error:
-        for folder in folders:
-            if os.path.isfile(folder / TRAINING_FILE) and os.path.isfile(folder / TEST_FILE):
-                return Dataset("usps", *_read(folder / TRAINING_FILE), *_read(folder / TEST_FILE), DIGITS)
-        raise error
+    except DataNotFoundError:
+        wanted = f"{', '.join(IDX.files)}, each as it is or with .gz; or for {TRAINING_FILE} and {TEST_FILE}"
+        raise not_found("usps", folders, IDX.lack, wanted) from None
 
 
 def _read(path: Path) -> tuple[Array, Array]:
