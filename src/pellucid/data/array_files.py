@@ -61,10 +61,10 @@ def load_arrays(path: str | Path, *, test_share: float = 0.2, seed: int = 0) -> 
 
 def _read_archive(path: Path) -> dict[str, Array]:
     try:
-        stored: Any = np.load(path, allow_pickle=False)
-        if isinstance(stored, np.ndarray):
-            raise DataError(f"{path} holds a single array; expected a .npz file of several")
-        with stored:
+        with path.open("rb") as file:
+            stored: Any = np.load(file, allow_pickle=False)
+            if isinstance(stored, np.ndarray):
+                raise DataError(f"{path} holds a single array; expected a .npz file of several")
             return {name: stored[name] for name in stored.files if name in (*SPLIT, *WHOLE, "class_names")}
     except DataError:
         raise

@@ -125,11 +125,16 @@ class ImageForm:
         if self.size is None or image.size == self.size[::-1]:
             return image
         linear = _pillow("PIL.Image").Resampling.BILINEAR
-        operations = _pillow("PIL.ImageOps")
+        height, width = self.size
+        if self.resize == "crop":
+            return _pillow("PIL.ImageOps").fit(image, (width, height), linear)
         if self.resize == "stretch":
-            return image.resize(self.size[::-1], linear, reducing_gap=2.0)
-        place = operations.fit if self.resize == "crop" else operations.pad
-        return place(image, self.size[::-1], linear)
+            return image.resize((width, height), linear, reducing_gap=2.0)
+        scale = min(width / image.width, height / image.height)
+        inner = image.resize((max(1, round(scale * image.width)), max(1, round(scale * image.height))), linear)
+        padded = _pillow("PIL.Image").new(image.mode, (width, height))
+        padded.paste(inner, ((width - inner.width) // 2, (height - inner.height) // 2))
+        return padded
 
 
 def _pillow(module: str) -> Any:

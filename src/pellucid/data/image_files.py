@@ -20,7 +20,8 @@ class ImageFiles:
 
     Args:
         paths: the files, at least one.
-        form: what every image is made into. Without a size, all must have that of the first.
+        form: what every image is made into.
+        image_shape: (C, H, W) that all must have if the form leaves sizes as they are; None for that of the first.
 
     Attributes:
         paths: the files.
@@ -28,15 +29,15 @@ class ImageFiles:
         dtype: uint8.
 
     Raises:
-        DataError: the form leaves sizes as they are, and the first file cannot be read.
+        DataError: the first file has to tell the size, and cannot be read.
     """
 
     dtype = np.dtype(np.uint8)
 
-    def __init__(self, paths: Sequence[Path], form: ImageForm) -> None:
+    def __init__(self, paths: Sequence[Path], form: ImageForm, image_shape: Shape | None = None) -> None:
         self.paths = tuple(paths)
         self.form = form
-        self.shape: Shape = (len(self.paths), *(form.shape or form.read(self.paths[0]).shape))
+        self.shape: Shape = (len(self.paths), *(form.shape or image_shape or form.read(self.paths[0]).shape))
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -70,7 +71,7 @@ class ImageFiles:
         image = self.form.read(path)
         if image.shape != self.shape[1:]:
             raise DataError(
-                f"{path} is {image.shape[1]}×{image.shape[2]} pixels high and wide, {self.paths[0]} is "
+                f"{path} is {image.shape[1]}×{image.shape[2]} pixels high and wide, others are "
                 f"{self.shape[2]}×{self.shape[3]}; give an image size to bring all to (in Python: image_size=...)"
             )
         return image

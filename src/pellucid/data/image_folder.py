@@ -75,8 +75,8 @@ class ImageFolder:
         """Look through a folder: a sub-folder for every class, or folders ``train``, ``val`` and ``test`` of such.
 
         Files that are not called like images, and hidden ones, are passed over; so are folders within a class's.
-        Nothing is decoded here but the first image of each part if ``image_size`` is None, so a file that is damaged is
-        found when it is read.
+        Nothing is decoded here but the first image if ``image_size`` is None, so a file that is damaged is found when
+        it is read.
 
         Args:
             path: the folder.
@@ -106,7 +106,10 @@ class ImageFolder:
         files = {part: _labelled(classes) for part, classes in found.items()}
         if "test" not in files:
             files["test"] = files.pop("validation", None) or _split_off(path, files, names, test_share, seed)
-        opened = {part: LabelledImages(ImageFiles(paths, form), labels) for part, (paths, labels) in files.items()}
+        shape = ImageFiles(files["train"][0], form).shape[1:]
+        opened = {
+            part: LabelledImages(ImageFiles(paths, form, shape), labels) for part, (paths, labels) in files.items()
+        }
         return cls(path.resolve().name, names, opened["train"], opened["test"], opened.get("validation"))
 
     def load(self) -> Dataset:

@@ -29,8 +29,8 @@ def not_found(
                 *told,
                 f"for {wanted}.",
                 f"Give the folder that holds them, or that holds a folder {folder or name}, with --data-dir (in "
-                "Python: data_dir=...) or in the environment variable PELLUCID_DATA_DIR; where neither is given, they are "
-                "downloaded.",
+                "Python: data_dir=...) or in the environment variable PELLUCID_DATA_DIR; where neither is given, they "
+                "are downloaded.",
             ]
         )
     )
