@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -47,7 +48,7 @@ def predict(
 
         network = Network.load(model, engine=engine)
         classes = number_of_classes(network)
-        names: tuple[str, ...] = tuple(str(k) for k in range(classes))
+        names = _class_names(model, classes)
         told: list[dict[str, Any]] = []
         if data is not None:
             chosen, labels, names = _test_images(Asked(data, data_dir, resize, test_share), network, index or [])
@@ -62,6 +63,15 @@ def predict(
             sources = [{"image": str(path) if len(batch) == 1 else f"{path}[{i}]"} for i in range(len(batch))]
             told += _tell(network.predict(batch), sources, names)
         output.show({"model": str(model), "predictions": told}, _table(told))
+
+
+def _class_names(model: Path, classes: int) -> tuple[str, ...]:
+    """Return the names in ``result.json``, where ``train`` wrote it beside the model; else numbers."""
+    try:
+        names: list[str] = json.loads((model.parent / "result.json").read_bytes())["class_names"]
+    except (OSError, ValueError, KeyError, TypeError):  # a model alone, or beside another program's file of that name
+        names = []
+    return tuple(names) if len(names) == classes else tuple(str(k) for k in range(classes))
 
 
 def _test_images(asked: Asked, network: Network, index: list[int]) -> tuple[Array, Array, tuple[str, ...]]:

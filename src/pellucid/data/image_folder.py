@@ -123,10 +123,13 @@ class ImageFolder:
 
 
 def _parts(path: Path) -> dict[str, Path]:
-    """Return the folders that hold classes; only "train" if that is the folder itself."""
+    """Return the folders that hold classes; only "train" if that is the folder itself.
+
+    A class may be called "train", beside others.
+    """
     folders = [name for name, is_folder in _entries(path) if is_folder]
     parts = {part: path / name for part, known in SPLITS.items() for name in folders if name.lower() in known}
-    if "train" in parts and len(parts) == len(folders):
+    if "train" in parts and (len(parts) > 1 or len(folders) == 1):
         return parts
     return {"train": path}
 
