@@ -143,8 +143,7 @@ def test_a_damaged_file_is_named_and_the_others_wait_no_longer(tmp_path: Path) -
 def test_different_sizes_need_one_to_be_given(tmp_path: Path) -> None:
     write(tmp_path / "train", {"a": 2, "b": 2})
     write(tmp_path / "test", {"a": 2, "b": 2})
-    for part in ("train", "test"):
-        path = tmp_path / part / "b" / "1.png"
+    for path in (tmp_path / "train" / "b" / "1.png", tmp_path / "test" / "a" / "0.png"):
         Image.new("L", (5, 4)).save(path)
         assert error_of(tmp_path) == (
             f"{path} is 4×5 pixels high and wide, others are 2×3; give an image size to bring all to (in Python: "
