@@ -30,8 +30,9 @@ DataDir: TypeAlias = Annotated[
 DataName: TypeAlias = Annotated[
     str,
     typer.Option(
-        help="digits, mnist, fashion-mnist, kmnist, emnist (and emnist-letters, -digits, -mnist, -bymerge, -byclass), "
-        "usps, cifar10 or cifar100; or the path of a folder of images, or of a .npz or .parquet file."
+        help="digits, mnist, fashion-mnist, kmnist, emnist, emnist-bymerge, emnist-byclass, emnist-letters, "
+        "emnist-digits, emnist-mnist, usps, cifar10 or cifar100; or the path of a folder of pictures, or of a .npz or "
+        ".parquet file."
     ),
 ]
 Engine: TypeAlias = Annotated[str, typer.Option(help="What computes: auto, reference or native.")]
