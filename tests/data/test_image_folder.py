@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pellucid.data import ImageFiles, ImageFolder, ImageForm
-from pellucid.errors import ConfigError, DataError
+from pellucid.errors import ConfigError, DataError, TooLargeError
 
 Image = pytest.importorskip("PIL.Image", reason="image files are read with Pillow")
 SHARED = Path(__file__).parents[2] / "../shared/data"
@@ -194,6 +194,20 @@ def test_a_share_out_of_range(tmp_path: Path, share: float) -> None:
     write(tmp_path, {"a": 2, "b": 2})
     with pytest.raises(ConfigError, match="test_share must be more than 0 and less than 1, got"):
         ImageFolder.open(tmp_path, test_share=share)
+
+
+def test_more_images_than_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, {"a": 5, "b": 5})
+    monkeypatch.setattr("pellucid.data.image_folder.memory", lambda: 10 * 3 * 20 * 20)
+    assert len(ImageFolder.open(tmp_path, image_size=20).load().x_train) == 8
+    folder = ImageFolder.open(tmp_path, image_size=21)
+    with pytest.raises(TooLargeError) as caught:
+        folder.load()
+    assert str(caught.value) == (
+        f"{tmp_path.name}: all images of shape (3, 21, 21) take 12.92 KiB, and there are 11.72 KiB of memory; make "
+        "them smaller, or train on ImageFolder.open(...).train.images, which are read as they are needed"
+    )
+    assert folder.train.images.read(np.array([0])).shape == (1, 3, 21, 21)
 
 
 def test_a_folder_that_may_not_be_read(tmp_path: Path) -> None:

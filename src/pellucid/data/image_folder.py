@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,8 @@ from pellucid.data.dataset import Dataset
 from pellucid.data.image_file import SUFFIXES, ImageForm, Resize
 from pellucid.data.image_files import ImageFiles
 from pellucid.data.split import held_out
-from pellucid.errors import DataError
+from pellucid.errors import DataError, TooLargeError
+from pellucid.machine import memory, readable
 
 #: how the folders of a split are called
 SPLITS = {"train": ("train", "training"), "validation": ("val", "valid", "validation"), "test": ("test", "testing")}
@@ -117,7 +119,16 @@ class ImageFolder:
 
         Raises:
             DataError: a file cannot be used; see :meth:`ImageForm.read <pellucid.data.ImageForm.read>`.
+            TooLargeError: there is not that much memory.
         """
+        parts = [part for part in (self.train, self.test, self.validation) if part is not None]
+        needed, there = sum(prod(part.images.shape) for part in parts), memory()
+        if there is not None and needed > there:
+            raise TooLargeError(
+                f"{self.name}: all images of shape {self.train.images.shape[1:]} take {readable(needed)}, and there "
+                f"are {readable(there)} of memory; make them smaller, or train on ImageFolder.open(...).train.images, "
+                "which are read as they are needed"
+            )
         held = (None, None) if self.validation is None else self.validation.read()
         return Dataset(self.name, *self.train.read(), *self.test.read(), self.class_names, *held)
 
