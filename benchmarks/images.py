@@ -64,7 +64,7 @@ def _noise(shape: Shape, count: int, classes: int) -> tuple[Array, Array]:
 
 def _load() -> tuple[Array, Array, str]:
     try:
-        data = load_dataset("mnist", SHARED if SHARED.is_dir() else None)
+        data = load_dataset("mnist", SHARED if SHARED.is_dir() else None, download=False)
     except DataError:
         return *_noise((1, 28, 28), 60_000, 10), "random images and labels: MNIST was not found"
     return data.x_train, data.y_train, "MNIST"

@@ -22,6 +22,10 @@ class DataError(PellucidError, ValueError):
     """Images, labels or a data file cannot be used: NaN, out of range, empty, truncated, wrong format."""
 
 
+class DataNotFoundError(DataError):
+    """A data set's files are in none of the places where they were looked for."""
+
+
 class ModelFileError(PellucidError, ValueError):
     """A model file is damaged, incomplete, or describes something this version does not know."""
 

@@ -10,7 +10,7 @@ from pellucid.errors import DataError
 
 
 def test_only_the_shapes_asked_for_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "load_dataset", lambda *_: pytest.fail("MNIST was read"))
+    monkeypatch.setattr(images, "load_dataset", lambda *_, **__: pytest.fail("MNIST was read"))
     images.write(tmp_path, {(3, 32, 32)})
     assert {path.name for path in tmp_path.iterdir()} == {"3x32x32.npy", "3x32x32-labels.npy", "told"}
     pixels, labels = images.read(tmp_path, (3, 32, 32))
@@ -20,7 +20,7 @@ def test_only_the_shapes_asked_for_are_written(tmp_path: Path, monkeypatch: pyte
 
 
 def test_grishins_images_have_two_black_pixels_around(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(*_: object) -> None:
+    def missing(*_: object, **__: object) -> None:
         raise DataError("no MNIST")
 
     monkeypatch.setattr(images, "load_dataset", missing)

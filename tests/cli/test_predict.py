@@ -73,12 +73,38 @@ def test_classes_with_names(cli, tmp_path, monkeypatch, data):
     assert "│ 0 T-shirt/top │" in cli(*arguments).stdout
 
 
+def test_names_lie_beside_the_model(cli, tmp_path):
+    net = Network([Flatten(), Linear(2, weight_init="zeros")], (1, 8, 8))
+    net.parameters["1.bias"][1] = 5
+    net.save(tmp_path / "m.safetensors")
+    np.save(tmp_path / "one.npy", np.zeros((8, 8)))
+    for beside, name in (
+        (None, "1"),
+        ('{"class_names": ["cat", "dog"]}', "dog"),
+        ('{"class_names": ["one", "too", "many"]}', "1"),
+        ('["not ours"]', "1"),
+        ("not JSON", "1"),
+    ):
+        if beside is not None:
+            (tmp_path / "result.json").write_text(beside)
+        (row,) = cli.json("predict", tmp_path / "m.safetensors", tmp_path / "one.npy")["predictions"]
+        assert (row["class"], row["class_name"]) == (1, name)
+
+
+def test_a_model_that_takes_no_pictures(cli, tmp_path):
+    Network([Linear(2)], (5,)).save(tmp_path / "m.safetensors")
+    (tmp_path / "x.png").write_bytes(b"\x89PNG")
+    assert cli.error("predict", tmp_path / "m.safetensors", tmp_path / "x.png") == (
+        f"DataError: {tmp_path}/x.png is no .npy, .npz or IDX file, and the model takes no pictures: (5,)"
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
         ("no.npy", None, "DataError: cannot read no.npy: No such file or directory"),
-        ("x.png", b"\x89PNG\r\n\x1a\n", "DataError: x.png is no .npy, .npz or IDX file; read a picture with"),
-        ("empty", b"", "DataError: empty is no .npy, .npz or IDX file"),
+        ("x.png", b"\x89PNG\r\n\x1a\n", "DataError: x.png is not an image, or cut off in its first bytes;"),
+        ("empty", b"", "DataError: empty is not an image, or cut off in its first bytes;"),
         ("cut.npy", b"\x93NUMPY\x01\0", "DataError: cannot read cut.npy: "),
         ("cut.npz", b"PK\x03\x04 and so on", "DataError: cannot read cut.npz: File is not a zip file"),
         ("cut.gz", b"\x1f\x8b\x08\0", "DataError: cut.gz is cut off"),

@@ -177,7 +177,10 @@ def test_nguyen_on_mnist_as_the_documents_say(tmp_path):
     [
         (("--model", "lenet"), "ConfigError: no network called 'lenet' in the zoo; there are digits, grishin, lenet5"),
         (("--data", "digit"), "ConfigError: no data set called 'digit'; there are digits, mnist"),
-        (("--data", "mnist", "--data-dir", "/nowhere"), "DataError: the data set 'mnist' was not found. Looked in"),
+        (
+            ("--data", "mnist", "--data-dir", "/nowhere"),
+            "DataNotFoundError: the data set 'mnist' was not found. Looked in",
+        ),
         (("--model", "nguyen"), "ShapeError: layer 'conv2' does not fit"),
         (("--batch-norm",), "ConfigError: digits has no setting 'batch_norm'"),
         (("--dtype", "float16"), "ConfigError: dtype must be 'float32' or 'float64', got 'float16'"),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import struct
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -36,12 +37,15 @@ def write_small_set(folder: Path, test: str = "t10k", first: int = 0, packed: bo
 
 
 @pytest.fixture(autouse=True)
-def _no_folder_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_folder_from_outside(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PELLUCID_DATA_DIR", raising=False)
+    monkeypatch.setattr("pooch.os_cache", lambda _: tmp_path_factory.getbasetemp() / "no cache")
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
-@pytest.mark.parametrize(("name", "test"), [("mnist", "t10k"), ("fashion-mnist", "t10k"), ("usps", "test")])
+@pytest.mark.parametrize(
+    ("name", "test"), [("mnist", "t10k"), ("fashion-mnist", "t10k"), ("kmnist", "t10k"), ("usps", "test")]
+)
 def test_four_files_become_images_and_labels(tmp_path: Path, name: str, test: str, packed: bool) -> None:
     write_small_set(tmp_path, test, packed=packed)
 
@@ -90,18 +94,19 @@ def test_the_environment_names_the_folder_unless_the_caller_does(
 
 def error_of(name: str, folder: Path | None) -> str:
     with pytest.raises(DataError) as caught:
-        load_dataset(name, folder)
+        load_dataset(name, folder, download=False)
     return str(caught.value)
 
 
-def test_no_folder_given() -> None:
+def test_no_folder_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pooch", None)
     assert error_of("usps", None) == (
         "the data set 'usps' was not found. Looked in\n"
         "  nowhere: no folder was given\n"
         "for train-images-idx3-ubyte, train-labels-idx1-ubyte, test-images-idx3-ubyte, test-labels-idx1-ubyte, each as "
-        "it is or with .gz.\n"
+        "it is or with .gz; or for usps.bz2 and usps.t.bz2.\n"
         "Give the folder that holds them, or that holds a folder usps, with --data-dir (in Python: data_dir=...) or in "
-        "the environment variable PELLUCID_DATA_DIR."
+        "the environment variable PELLUCID_DATA_DIR; where neither is given, they are downloaded."
     )
 
 

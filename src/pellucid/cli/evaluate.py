@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pellucid.cli.options import AsJson, DataDir, DataName, Engine, ModelFile
+from pellucid.cli.datasets import Asked
+from pellucid.cli.options import AsJson, DataDir, DataName, Engine, ModelFile, Resize, TestShare
 from pellucid.cli.output import results
 from pellucid.cli.tables import confusion_table
 
@@ -20,16 +21,17 @@ def evaluate(
     data: DataName = "digits",
     data_dir: DataDir = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Use only the first images of the test set.")] = None,
+    resize: Resize = "crop",
+    test_share: TestShare = 0.2,
     engine: Engine = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Measure a trained model on a data set's test images."""
     with results(as_json) as output:
-        from pellucid.data import load_dataset
         from pellucid.network import Network
 
         network = Network.load(model, engine=engine)
-        dataset = load_dataset(data, data_dir)
+        dataset = Asked(data, data_dir, resize, test_share).open_for(network)
         measured = measure(network, dataset.x_test[:limit], dataset.y_test[:limit])
         output.show(
             {"model": str(model), "data": dataset.name, **measured, "class_names": list(dataset.class_names)},

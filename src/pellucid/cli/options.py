@@ -22,13 +22,29 @@ BatchNorm: TypeAlias = Annotated[
 ]
 DataDir: TypeAlias = Annotated[
     Path | None,
-    typer.Option(help="Folder that holds the data files; else the environment variable PELLUCID_DATA_DIR."),
+    typer.Option(
+        help="Folder that holds the data files; else the environment variable PELLUCID_DATA_DIR; else they are "
+        "downloaded."
+    ),
 ]
-DataName: TypeAlias = Annotated[str, typer.Option(help="digits, mnist, fashion-mnist, usps or cifar10.")]
+DataName: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        help="digits, mnist, fashion-mnist, kmnist, emnist, emnist-bymerge, emnist-byclass, emnist-letters, "
+        "emnist-digits, emnist-mnist, usps, cifar10 or cifar100; or the path of a folder of pictures, or of a .npz or "
+        ".parquet file."
+    ),
+]
 Engine: TypeAlias = Annotated[str, typer.Option(help="What computes: auto, reference or native.")]
 ModelFile: TypeAlias = Annotated[Path, typer.Argument(help="Model file, as train writes it.", metavar="MODEL")]
 ModelOrName: TypeAlias = Annotated[
     str, typer.Argument(help=f"Model file, or a network of the zoo: {ZOO_NAMES}.", metavar="MODEL")
+]
+Resize: TypeAlias = Annotated[
+    str, typer.Option(help="What becomes of image files of another shape: crop, stretch or pad.")
+]
+TestShare: TypeAlias = Annotated[
+    float, typer.Option(help="Share of one's own data to test with if nothing says which; always the same images.")
 ]
 
 

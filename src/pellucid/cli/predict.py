@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pellucid.cli.datasets import Asked
 from pellucid.cli.evaluate import number_of_classes
-from pellucid.cli.options import AsJson, DataDir, Engine, ModelFile
+from pellucid.cli.options import AsJson, DataDir, Engine, ModelFile, Resize, TestShare
 from pellucid.cli.output import results
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from pellucid.arrays import Array
+    from pellucid.network import Network
 
 
 def predict(
     model: ModelFile,
     images: Annotated[
         list[Path] | None,
-        typer.Argument(help="Arrays of one image or of several: .npy, .npz or IDX files.", metavar="IMAGE"),
+        typer.Argument(
+            help="Pictures; or arrays of one image or of several: .npy, .npz or IDX files.", metavar="IMAGE"
+        ),
     ] = None,
     data: Annotated[str | None, typer.Option(help="Take test images of this data set instead of files.")] = None,
     index: Annotated[
         list[int] | None, typer.Option(help="Which test image of --data, from 0; may be repeated.")
     ] = None,
     data_dir: DataDir = None,
+    resize: Resize = "crop",
+    test_share: TestShare = 0.2,
     engine: Engine = "auto",
     as_json: AsJson = False,
 ) -> None:
@@ -41,10 +48,10 @@ def predict(
 
         network = Network.load(model, engine=engine)
         classes = number_of_classes(network)
-        names: tuple[str, ...] = tuple(str(k) for k in range(classes))
+        names = _class_names(model, classes)
         told: list[dict[str, Any]] = []
         if data is not None:
-            chosen, labels, names = _test_images(data, data_dir, index or [])
+            chosen, labels, names = _test_images(Asked(data, data_dir, resize, test_share), network, index or [])
             sources = [
                 {"image": f"{data}[{i}]", "label": int(label)} for i, label in zip(index or [], labels, strict=True)
             ]
@@ -52,21 +59,29 @@ def predict(
         for path in images or []:
             from pellucid.cli.images import read_images
 
-            batch = read_images(path, network.input_shape)
+            batch = read_images(path, network.input_shape, resize)
             sources = [{"image": str(path) if len(batch) == 1 else f"{path}[{i}]"} for i in range(len(batch))]
             told += _tell(network.predict(batch), sources, names)
         output.show({"model": str(model), "predictions": told}, _table(told))
 
 
-def _test_images(name: str, data_dir: Path | None, index: list[int]) -> tuple[Array, Array, tuple[str, ...]]:
+def _class_names(model: Path, classes: int) -> tuple[str, ...]:
+    """Return the names in ``result.json``, where ``train`` wrote it beside the model; else numbers."""
+    try:
+        names: list[str] = json.loads((model.parent / "result.json").read_bytes())["class_names"]
+    except (OSError, ValueError, KeyError, TypeError):  # a model alone, or beside another program's file of that name
+        names = []
+    return tuple(names) if len(names) == classes else tuple(str(k) for k in range(classes))
+
+
+def _test_images(asked: Asked, network: Network, index: list[int]) -> tuple[Array, Array, tuple[str, ...]]:
     """Return the test images of those numbers, their labels, and the names of the classes."""
-    from pellucid.data import load_dataset
     from pellucid.errors import DataError
 
-    dataset = load_dataset(name, data_dir)
+    dataset = asked.open_for(network)
     for i in index:
         if not 0 <= i < len(dataset.x_test):
-            raise DataError(f"{name} has no test image {i}; they run from 0 to {len(dataset.x_test) - 1}")
+            raise DataError(f"{asked.data} has no test image {i}; they run from 0 to {len(dataset.x_test) - 1}")
     return dataset.x_test[index], dataset.y_test[index], dataset.class_names
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from pellucid.optimizers import Adam, AdamW, Optimizer, resolve_optimizer
+from pellucid.optimizers import SGD, Adam, AdamW, Optimizer, resolve_optimizer
 from pellucid.schedules import OneCycle
 
 
@@ -40,4 +40,6 @@ RECIPES = {
     "lenet5": Recipe(optimizer=Adam(3e-3)),
     # 99 % of MNIST's test images in seconds: the rate goes up and down once, and weights shrink against overfitting.
     "nguyen": Recipe(epochs=12, batch_size=128, optimizer=AdamW(OneCycle(0.015), weight_decay=0.1)),
+    # A few thousand photographs in some minutes (docs/data.md).
+    "resnet20_cifar": Recipe(epochs=25, optimizer=SGD(OneCycle(0.1), momentum=0.9, nesterov=True)),
 }

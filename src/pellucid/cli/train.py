@@ -9,8 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pellucid.cli.datasets import Asked
 from pellucid.cli.evaluate import headline, measure
-from pellucid.cli.options import ZOO_NAMES, AsJson, BatchNorm, DataDir, DataName, Engine, zoo_settings
+from pellucid.cli.options import (
+    ZOO_NAMES,
+    AsJson,
+    BatchNorm,
+    DataDir,
+    DataName,
+    Engine,
+    Resize,
+    TestShare,
+    zoo_settings,
+)
 from pellucid.cli.output import ExitCode, Output, results
 from pellucid.cli.recipes import RECIPES, Recipe
 from pellucid.cli.tables import confusion_table
@@ -27,6 +38,10 @@ def train(
     model: Annotated[str, typer.Option(help=f"Network of the zoo: {ZOO_NAMES}.")] = "digits",
     data: DataName = "digits",
     data_dir: DataDir = None,
+    image_size: Annotated[int | None, typer.Option(min=1, help="Height and width to bring image files to.")] = None,
+    grey: Annotated[bool, typer.Option("--grey", help="Make image files grey.")] = False,
+    resize: Resize = "crop",
+    test_share: TestShare = 0.2,
     limit: Annotated[int | None, typer.Option(min=1, help="Train on so many images; all test images stay.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data; each model has its default.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Images of one step; likewise.")] = None,
@@ -34,6 +49,9 @@ def train(
     learning_rate: Annotated[float | None, typer.Option(help="Step size; likewise.")] = None,
     l2: Annotated[float, typer.Option(help="Strength of an L2 penalty on the weights.")] = 0.0,
     validation_split: Annotated[float, typer.Option(help="Share of the images to hold out and validate with.")] = 0.0,
+    padding: Annotated[int, typer.Option(min=0, help="Move images by up to so many pixels while training.")] = 0,
+    flip: Annotated[bool, typer.Option("--flip", help="Mirror half of the images, left to right.")] = False,
+    cutout: Annotated[int, typer.Option(min=0, help="Blank a square of this side in every image.")] = 0,
     batch_norm: BatchNorm = False,
     dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
     engine: Engine = "auto",
@@ -74,20 +92,29 @@ def train(
         "batch_size": batch_size or recipe.batch_size,
         "validation_split": validation_split,
     }
+    asked = Asked(data, data_dir, resize, test_share, image_size, grey)
     building: dict[str, Any] = {"seed": seed, "dtype": dtype, "engine": engine, **zoo_settings(batch_norm)}
     with results(as_json) as output:
         chosen = recipe.choose(optimizer, learning_rate)
+        from pellucid.augmentation import Augmentation
         from pellucid.cli.config import resolved
-        from pellucid.data import load_dataset
         from pellucid.training.run_folder import RunFolder
 
-        dataset = load_dataset(data, data_dir)
+        if padding or flip or cutout:
+            fitting["augment"] = Augmentation(padding, flip, cutout)
+        dataset = asked.open()
         dataset = dataset if limit is None else dataset.take(limit)
         network = _build(model, dataset, l2, building)
         described = to_json(chosen, defaults=True)
-        settled = {**fitting, "optimizer": described, "learning_rate": None, "engine": network.engine}
+        settled = {
+            **fitting,
+            "data": asked.found_by,
+            "optimizer": described,
+            "learning_rate": None,
+            "engine": network.engine,
+        }
         settings = resolved(given, train, settled)
-        with RunFolder.create(resume or run_dir or _free_folder(model, data)) as folder:
+        with RunFolder.create(resume or run_dir or _free_folder(model, dataset.name)) as folder:
             files = [folder.write_config(settings, "pellucid train --config")]
             checkpoints = _checkpoints(folder.path, checkpoint_seconds, resume is not None)
             started = perf_counter()
@@ -121,6 +148,8 @@ def _fit(network: Network, dataset: Dataset, output: Output, settings: dict[str,
 
     verbose = int(output.notes.is_terminal or not output.as_json)
     listener = reporter(verbose, output.notes)
+    if dataset.x_validation is not None and not settings["validation_split"]:
+        settings["validation_data"] = (dataset.x_validation, dataset.y_validation)
     return network.fit(dataset.x_train, dataset.y_train, callbacks=[listener], verbose=0, **settings)
 
 

@@ -20,6 +20,7 @@ class Dataset:
         x_train, x_test: images (N, C, H, W); ``uint8`` pixels, or ``float32``.
         y_train, y_test: class numbers (N,), ``int64``, from 0.
         class_names: the name of every class, in the order of the numbers.
+        x_validation, y_validation: likewise, if the data set tells with which to validate while training; else None.
     """
 
     name: str
@@ -28,6 +29,8 @@ class Dataset:
     x_test: Array
     y_test: Array
     class_names: tuple[str, ...]
+    x_validation: Array | None = None
+    y_validation: Array | None = None
 
     @property
     def input_shape(self) -> Shape:

@@ -38,17 +38,28 @@ def read_idx(path: str | Path) -> Array:
     path = Path(path)
     try:
         with path.open("rb") as file:
-            packed = file.read(2) == _GZIP
-            file.seek(0)
-            return _parse(gzip.GzipFile(fileobj=file) if packed else file, path)
+            return parse_idx(file, path)
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def parse_idx(file: IO[bytes], path: Path) -> Array:
+    """Read what :func:`read_idx` reads from an open file; ``path`` stands in the errors.
+
+    Raises:
+        DataError: it is no IDX file, or damaged.
+        OSError: it cannot be read.
+    """
+    packed = file.read(2) == _GZIP
+    file.seek(0)
+    try:
+        return _parse(gzip.GzipFile(fileobj=file) if packed else file, path)
     except EOFError:
         raise DataError(f"{path} is cut off: its gzip stream does not end; copy or download it again") from None
     except (gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path} is damaged: gzip says {error}; copy or download it again") from error
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def _parse(stream: IO[bytes] | gzip.GzipFile, path: Path) -> Array:

@@ -6,10 +6,12 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pellucid.errors import DataError
+from pellucid.errors import DataNotFoundError
 
 
-def not_found(name: str, folders: Sequence[Path], lack: Callable[[Path], str], wanted: str) -> DataError:
+def not_found(
+    name: str, folders: Sequence[Path], lack: Callable[[Path], str], wanted: str, folder: str | None = None
+) -> DataNotFoundError:
     """Return the error that says where a data set was looked for, what is missing there, and what to do.
 
     Args:
@@ -17,16 +19,18 @@ def not_found(name: str, folders: Sequence[Path], lack: Callable[[Path], str], w
         folders: where it was looked for.
         lack: tells what is missing in a folder that exists.
         wanted: the files it takes.
+        folder: what the folder for it is called, if not like itself.
     """
-    told = [f"  {folder}: {_lack(folder, lack)}" for folder in folders] or ["  nowhere: no folder was given"]
-    return DataError(
+    told = [f"  {place}: {_lack(place, lack)}" for place in folders] or ["  nowhere: no folder was given"]
+    return DataNotFoundError(
         "\n".join(
             [
                 f"the data set {name!r} was not found. Looked in",
                 *told,
                 f"for {wanted}.",
-                f"Give the folder that holds them, or that holds a folder {name}, with --data-dir (in Python: "
-                "data_dir=...) or in the environment variable PELLUCID_DATA_DIR.",
+                f"Give the folder that holds them, or that holds a folder {folder or name}, with --data-dir (in "
+                "Python: data_dir=...) or in the environment variable PELLUCID_DATA_DIR; where neither is given, they "
+                "are downloaded.",
             ]
         )
     )

@@ -48,14 +48,15 @@ class MnistLike:
             Images as uint8 (N, 1, H, W).
 
         Raises:
-            DataError: no folder has the files, or they cannot be used.
+            DataNotFoundError: no folder has the files.
+            DataError: they cannot be used.
         """
         for folder in folders:
             found = [_find(folder, name) for name in self.files]
             paths = [path for path in found if path is not None]
             if len(paths) == len(found):
                 return self._read(paths)
-        raise not_found(self.name, folders, self._lack, f"{', '.join(self.files)}, each as it is or with .gz")
+        raise not_found(self.name, folders, self.lack, f"{', '.join(self.files)}, each as it is or with .gz")
 
     def _read(self, paths: Sequence[Path]) -> Dataset:
         x_train, y_train = _read_pair(paths[0], paths[1], len(self.class_names))
@@ -67,7 +68,8 @@ class MnistLike:
             )
         return Dataset(self.name, x_train, y_train, x_test, y_test, self.class_names)
 
-    def _lack(self, folder: Path) -> str:
+    def lack(self, folder: Path) -> str:
+        """Tell which files a folder lacks."""
         return "it lacks " + ", ".join(name for name in self.files if _find(folder, name) is None)
 
 
@@ -78,7 +80,15 @@ def _find(folder: Path, name: str) -> Path | None:
 
 def _read_pair(images_path: Path, labels_path: Path, classes: int) -> tuple[Array, Array]:
     """Read images as (N, 1, H, W) and their labels as int64 (N,), and check one against the other."""
-    images, labels = read_idx(images_path), read_idx(labels_path)
+    return pair(read_idx(images_path), read_idx(labels_path), images_path, labels_path, classes)
+
+
+def pair(images: Array, labels: Array, images_path: Path, labels_path: Path, classes: int) -> tuple[Array, Array]:
+    """Return images as (N, 1, H, W) and labels as int64 (N,).
+
+    Raises:
+        DataError: one is not what it should be, or they do not belong together.
+    """
     if images.ndim != 3 or images.dtype != np.uint8:
         raise DataError(f"{images_path} holds {images.dtype}{list(images.shape)}, expected images as uint8 (N, H, W)")
     if labels.ndim != 1 or labels.dtype != np.uint8:

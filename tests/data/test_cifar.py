@@ -53,13 +53,14 @@ def write_files(folder: Path, files: dict[str, bytes]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _no_folder_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_folder_from_outside(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PELLUCID_DATA_DIR", raising=False)
+    monkeypatch.setattr("pooch.os_cache", lambda _: tmp_path_factory.getbasetemp() / "no cache")
 
 
 def error_of(folder: Path | None) -> str:
     with pytest.raises(DataError) as caught:
-        load_dataset("cifar10", folder)
+        load_dataset("cifar10", folder, download=False)
     return str(caught.value)
 
 
@@ -96,13 +97,13 @@ def test_an_incomplete_folder_is_passed_over(tmp_path: Path) -> None:
     assert load_dataset("cifar10", tmp_path).y_test.tolist() == [5]
 
 
-def test_no_folder_given() -> None:
+def test_no_folder_given(tmp_path_factory: pytest.TempPathFactory) -> None:
     assert error_of(None) == (
         "the data set 'cifar10' was not found. Looked in\n"
-        "  nowhere: no folder was given\n"
+        f"  {tmp_path_factory.getbasetemp()}/no cache/cifar10: there is no such folder\n"
         "for cifar-10-binary.tar.gz, or a folder cifar-10-batches-bin with what it holds.\n"
         "Give the folder that holds them, or that holds a folder cifar10, with --data-dir (in Python: data_dir=...) or "
-        "in the environment variable PELLUCID_DATA_DIR."
+        "in the environment variable PELLUCID_DATA_DIR; where neither is given, they are downloaded."
     )
 
 
@@ -136,7 +137,7 @@ def test_a_tar_cut_before_it_was_packed_is_refused(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(whole[:4096]))  # behind the first one
     assert error_of(tmp_path) == (
         f"{path} does not hold data_batch_2.bin, data_batch_3.bin, data_batch_4.bin, data_batch_5.bin, test_batch.bin: "
-        "it is cut off, or not the binary version of CIFAR-10; copy or download it again"
+        "it is cut off, or not the binary version of cifar10; copy or download it again"
     )
 
 
@@ -227,3 +228,38 @@ def test_the_real_archive_byte_by_byte() -> None:
     assert all(at.values())
     # the means of the colours, as quoted everywhere
     np.testing.assert_allclose(data.x_train.mean(axis=(0, 2, 3)) / 255, [0.4914, 0.4822, 0.4465], atol=5e-5)
+
+
+def write_hundred(folder: Path) -> None:
+    """Two records to train with and one to test with; before the class stands its group."""
+    folder.mkdir(exist_ok=True, parents=True)
+    (folder / "train.bin").write_bytes(b"\x0b" + record(0, 5) + b"\x13" + record(99, 50))
+    (folder / "test.bin").write_bytes(b"\0" + record(47, 7))
+
+
+@pytest.mark.parametrize("place", ["cifar100/cifar-100-binary", "cifar100", "."])
+def test_cifar100_takes_the_fine_classes(tmp_path: Path, place: str) -> None:
+    write_hundred(tmp_path / place)
+    data = load_dataset("cifar100", tmp_path)
+    assert (data.y_train.tolist(), data.y_test.tolist()) == ([0, 99], [47])
+    assert [data.class_names[label] for label in (0, 99, 47)] == ["apple", "worm", "maple_tree"]
+    # The publisher numbers them by the alphabet.
+    assert data.classes == len(set(data.class_names)) == 100
+    assert list(data.class_names) == sorted(data.class_names)
+    for image, first in zip((*data.x_train, *data.x_test), (5, 50, 7), strict=True):
+        assert image[0, 0, :8].tolist() == [first] * 7 + [first + 1]
+
+
+def test_cifar100_packed(tmp_path: Path) -> None:
+    write_hundred(tmp_path / "files")
+    files = {name: (tmp_path / "files" / name).read_bytes() for name in ("train.bin", "test.bin")}
+    (tmp_path / "cifar-100-binary.tar.gz").write_bytes(gzip.compress(packed(files, "cifar-100-binary")))
+    assert load_dataset("cifar100", tmp_path).y_train.tolist() == [0, 99]
+    (tmp_path / "cifar-100-binary.tar.gz").unlink()
+    write_hundred(tmp_path)
+    (tmp_path / "test.bin").write_bytes(b"\0" + record(100, 0))
+    with pytest.raises(DataError, match=r"test\.bin: label 100 of record 0 is not one of 0 to 99"):
+        load_dataset("cifar100", tmp_path)
+    (tmp_path / "test.bin").write_bytes(record(1, 0))
+    with pytest.raises(DataError, match=r"test\.bin holds 3073 bytes, expected records of 3074"):
+        load_dataset("cifar100", tmp_path)
