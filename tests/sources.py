@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -44,6 +45,11 @@ class Rows:
         return "Rows()"
 
 
-def no_readers() -> bool:
-    """Tell whether no thread is left that reads ahead."""
-    return not any(thread.name.startswith("pellucid-read") for thread in threading.enumerate())
+def no_readers(within: float = 0) -> bool:
+    """Tell whether no thread is left that reads ahead, now or after so many seconds at most."""
+    end = time.perf_counter() + within
+    while any(thread.name.startswith("pellucid-read") for thread in threading.enumerate()):
+        if time.perf_counter() >= end:
+            return False
+        time.sleep(1e-3)
+    return True

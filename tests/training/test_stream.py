@@ -272,13 +272,14 @@ def test_readers_end_with_the_training() -> None:
 
 
 def pressing(after: int) -> Callable[[np.ndarray], None]:
-    """Return what presses Ctrl-C when so many batches have been asked for, and then takes a while to read."""
+    """Return what presses Ctrl-C once, when so many batches have been asked for, and then takes a while to read."""
     asked = [0]
 
     def press(rows: np.ndarray) -> None:
         asked[0] += 1
-        if asked[0] > after:
+        if asked[0] == after + 1:
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        if asked[0] > after:
             time.sleep(0.05)
 
     return press
@@ -291,7 +292,7 @@ def test_ctrl_c_while_a_batch_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.warns(UserWarning, match="training interrupted after 1 of 3 epochs; the network keeps what it learnt"):
         history = train(network, Rows(x, before=pressing(8)), y)
     assert (history.stopped, len(history)) == ("interrupted", 1)
-    assert no_readers()
+    assert no_readers(within=5)  # one that was just being started when the signal came is not waited for
     assert 5 <= network.step < 10
     assert_as_after(network.step, network, {"input_mean": None})
 
@@ -300,7 +301,7 @@ def test_ctrl_c_while_predicting() -> None:
     network, (x, _) = make(input_mean=None), samples()
     with pytest.raises(KeyboardInterrupt):
         network.predict(Rows(x, before=pressing(2)), batch_size=8)
-    assert no_readers()
+    assert no_readers(within=5)
 
 
 def test_what_the_document_shows_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
