@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import builtins
 import re
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
 
 from pellucid import Network
+from pellucid.data import load_dataset
 
 ROOT = Path(__file__).parents[1]
 
@@ -44,7 +47,7 @@ def test_checkpoints_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def test_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("sklearn", reason="the README trains on scikit-learn's digits")
     monkeypatch.chdir(tmp_path)
-    train, look, layer = python_blocks(ROOT / "README.md")
+    train, look, layer, *_ = python_blocks(ROOT / "README.md")
     namespace: dict[str, Any] = {}
     for block in (train, look):
         exec(compile(block, "README.md", "exec"), namespace)
@@ -55,3 +58,34 @@ def test_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
     for line in layer.splitlines():
         if "return" in line:
             assert line in source
+
+
+def test_the_recipes_of_the_readme_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On digits: as photographs of zeros and ones, and, larger, in a .npy file."""
+    datasets = pytest.importorskip("sklearn.datasets", reason="the recipes train on scikit-learn's digits")
+    image = pytest.importorskip("PIL.Image", reason="the recipes read pictures")
+    pytest.importorskip("onnx", reason="the recipes write ONNX")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(builtins, "print", printed := MagicMock())
+    digits = datasets.load_digits()
+    pixels = (digits.images * 15.9).astype(np.uint8)
+    for number in np.flatnonzero(digits.target < 2)[:100]:
+        folder = tmp_path / "photos" / ("zero", "one")[digits.target[number]]
+        folder.mkdir(parents=True, exist_ok=True)
+        image.fromarray(pixels[number]).resize((40, 40)).save(folder / f"{number}.png")
+    np.save("images.npy", pixels.repeat(4, axis=1)[:, 2:30].repeat(4, axis=2)[:, :, 2:30])
+    np.save("labels.npy", digits.target)
+    recipes = python_blocks(ROOT / "README.md")[3:]
+    assert len(recipes) == 5
+    namespace: dict[str, Any] = {"np": np, "load_dataset": load_dataset}
+    for recipe in recipes:
+        exec(compile(recipe, "README.md", "exec"), namespace)
+    told, scores = (call.args[0] for call in printed.call_args_list if not isinstance(call.args[0], str))
+    assert told["accuracy"] >= 0.9
+    assert min(scores) > 0.95
+    net, data = namespace["net"], namespace["data"]
+    assert net.evaluate(data.x_test, data.y_test)["accuracy"] > 0.95
+    session = pytest.importorskip("onnxruntime").InferenceSession("digits.onnx")
+    (found,) = session.run(None, {"input": data.x_test.astype(np.float32)})
+    np.testing.assert_allclose(found, net.predict(data.x_test), atol=1e-5)
+    assert "digits_predict" in Path("digits.c").read_text()
