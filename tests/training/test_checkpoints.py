@@ -377,6 +377,16 @@ def test_a_folder_that_cannot_be_made_is_told_before_training(tmp_path: Path) ->
     assert network.step == 0
 
 
+def test_a_folder_that_may_not_be_looked_into_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def deny(path: Path) -> NoReturn:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "exists", deny)
+    text = f"cannot write checkpoints to {tmp_path}: Permission denied; choose another folder"
+    with pytest.raises(FileWriteError, match=f"^{re.escape(text)}$"):
+        train(make(), Checkpoints(tmp_path))
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write anywhere")
 def test_a_folder_without_permission_is_told_before_training(tmp_path: Path) -> None:
     folder, network = tmp_path / "closed", make()

@@ -100,12 +100,12 @@ class Saver:
             self._folder.mkdir(parents=True, exist_ok=True)
             for left in self._folder.glob(".*.part"):  # by a process that was killed while it wrote
                 left.unlink()
+            files, best = self._files(), (self._folder / BEST).exists()
         except OSError as error:
             raise FileWriteError(
                 f"cannot write checkpoints to {self._folder}: {error.strerror or error}; choose another folder"
             ) from error
-        files = self._files()
-        if not wanted.resume and (files or (self._folder / BEST).exists()):
+        if (files or best) and not wanted.resume:
             raise CheckpointError(
                 f"{self._folder} holds checkpoints of an earlier training: Checkpoints(..., resume=True) goes on from "
                 f"them; {_AFRESH}"
