@@ -48,6 +48,7 @@ class Job:
         rows: samples in the file.
         limit: bytes that the process that reads the file may have.
         evict: throw the file out of the system's memory before a round.
+        threads: of the network; None for one on every processor.
     """
 
     side: int = 32
@@ -56,6 +57,7 @@ class Job:
     rows: int = 0
     limit: int = 10**9
     evict: bool = False
+    threads: int | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -65,7 +67,8 @@ class Job:
     def network(self) -> Network:
         """Return a small network: the less there is to compute, the more reading tells."""
         layers = [Conv2d(16, 3, padding=1), ReLU(), MaxPool2d(2), Conv2d(32, 3, padding=1), ReLU(), MaxPool2d(2)]
-        return Network([*layers, Conv2d(32, 3, padding=1), ReLU(), MaxPool2d(2), Flatten(), Linear(10)], self.shape)
+        layers += [Conv2d(32, 3, padding=1), ReLU(), MaxPool2d(2), Flatten(), Linear(10)]
+        return Network(layers, self.shape, n_jobs=self.threads)
 
 
 def write_file(path: Path, job: Job, *, written: bool) -> None:
@@ -182,13 +185,14 @@ def main() -> None:
     options.add_argument("--limit", type=float, default=1, help="gigabytes that the process may have")
     options.add_argument("--side", type=int, default=32, help="pixels of an image's side")
     options.add_argument("--batch-size", type=int, default=64)
+    options.add_argument("--threads", type=int, help="of each side; by default one on every processor")
     options.add_argument("--steps", type=int, default=200, help="of a round")
     options.add_argument("--seconds", type=float, default=60, help="time for the rounds")
     options.add_argument("--written", action="store_true", help="real numbers, read from the disk in every round")
     options.add_argument("--folder", type=Path, help="where to put the file; by default that for temporary files")
     given = options.parse_args()
     rows = int(given.gigabytes * 1e9 / (3 * given.side**2))
-    job = Job(given.side, given.batch_size, given.steps, rows, int(given.limit * 1e9), given.written)
+    job = Job(given.side, given.batch_size, given.steps, rows, int(given.limit * 1e9), given.written, given.threads)
     print(this_machine())
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
         print(measure(job, Path(folder), written=given.written, seconds=given.seconds))

@@ -1,4 +1,5 @@
 // Rows of a file, one behind the other. In Python every row would take the lock that the training needs, too.
+#include <fcntl.h>
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <unistd.h>
@@ -31,6 +32,17 @@ ssize_t read_whole(int file, std::uint8_t* to, std::size_t size, std::int64_t po
     return static_cast<ssize_t>(done);
 }
 
+// Let the disk have all questions at once: it answers four times as many in the same time.
+void announce([[maybe_unused]] int file, [[maybe_unused]] std::int64_t start, [[maybe_unused]] const Rows& rows,
+              [[maybe_unused]] std::size_t size) {
+#if defined(POSIX_FADV_WILLNEED)
+    const auto bytes = static_cast<off_t>(size);
+    for (std::size_t i = 0; i < rows.shape(0); ++i) {
+        posix_fadvise(file, start + rows(i) * bytes, bytes, POSIX_FADV_WILLNEED);
+    }
+#endif
+}
+
 nb::tuple read_rows(int file, std::int64_t start, const Rows& rows, const Room& room) {
     if (room.shape(0) != rows.shape(0)) throw std::invalid_argument("the room is not that of as many rows");
     const std::size_t count = rows.shape(0), size = room.shape(1);
@@ -38,6 +50,7 @@ nb::tuple read_rows(int file, std::int64_t start, const Rows& rows, const Room& 
     int error = 0;
     {
         const nb::gil_scoped_release released;
+        announce(file, start, rows, size);
         while (first < count) {
             std::size_t end = first + 1;
             while (end < count && rows(end) == rows(end - 1) + 1) ++end;
