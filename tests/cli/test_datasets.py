@@ -42,7 +42,7 @@ def test_a_folder_trains_by_one_command(trained, pictures):
     assert (trained["training_samples"], trained["test"]["samples"]) == (27, 9)
     assert trained["test"]["accuracy"] == 1
     settings = trained["settings"]
-    assert settings["augment"] == {"type": "Augmentation", "padding": 1, "flip": True, "cutout": 2}
+    assert (settings["padding"], settings["flip"], settings["cutout"]) == (1, True, 2)
     assert [settings[name] for name in ("image_size", "grey", "resize", "test_share")] == [8, False, "crop", 0.25]
 
 

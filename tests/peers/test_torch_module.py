@@ -28,6 +28,7 @@ from pellucid.layers import (
     Linear,
     LPPool2d,
     MaxPool2d,
+    Pad2d,
     ReLU,
     Sequential,
 )
@@ -383,6 +384,7 @@ def test_padding_that_pytorch_has_no_option_for() -> None:
         MaxPool2d(4, 3, "same", ceil_mode=True),
         AvgPool2d((2, 4), 2, "same"),
         LPPool2d(3, 2, 1, norm_type=3, ceil_mode=True),
+        Pad2d(((1, 0), (2, 3)), -0.5),
         Conv2d(2, (2, 4), 2, "same"),
         Conv2d(2, 3, (1, 2), "full", dilation=2, flip=True),
     ):

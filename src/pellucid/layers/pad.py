@@ -65,17 +65,17 @@ class Pad2d(Layer):
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return (C, H + top + bottom, W + left + right)."""
         channels, height, width = require_maps(self, input_shape)
-        (top, bottom), (left, right) = self._sides
+        (top, bottom), (left, right) = self.sides
         return (channels, top + height + bottom, left + width + right)
 
     def forward(self, params: Tensors, x: Array, **_: Any) -> tuple[Array, Shape]:
         """Return x with the border around it."""
-        return np.pad(x, [(0, 0), (0, 0), *self._sides], constant_values=self.value), x.shape[2:]
+        return np.pad(x, [(0, 0), (0, 0), *self.sides], constant_values=self.value), x.shape[2:]
 
     def backward(self, params: Tensors, saved: Shape, dy: Array) -> tuple[Array, Tensors]:
         """Return dx: dy without the border."""
         height, width = saved
-        (top, _), (left, _) = self._sides
+        (top, _), (left, _) = self.sides
         return dy[:, :, top : top + height, left : left + width], {}
 
     def emit(self, program: NativeProgram, slot: int) -> int:
@@ -87,12 +87,15 @@ class Pad2d(Layer):
         if self.value:
             raise EngineError(f"{self!r}: the native step pads with zeros only")
         shape = self.output_shape(program.shape(slot))
-        (top, _), (left, _) = self._sides
+        (top, _), (left, _) = self.sides
         return program.avg_pool(slot, shape, (1, 1, 1, top), (1, 1, 1, left), [1.0] * (shape[1] * shape[2]))
 
     @property
-    def _sides(self) -> Sides:
+    def sides(self) -> Sides:
+        """The border as ((top, bottom), (left, right))."""
         rows, columns = (self.padding, self.padding) if isinstance(self.padding, int) else self.padding
-        return (rows, rows) if isinstance(rows, int) else rows, (columns, columns) if isinstance(
-            columns, int
-        ) else columns
+        return _both(rows), _both(columns)
+
+
+def _both(border: int | tuple[int, int]) -> tuple[int, int]:
+    return (border, border) if isinstance(border, int) else border

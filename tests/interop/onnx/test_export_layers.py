@@ -31,6 +31,7 @@ from pellucid.layers import (
     LocalResponseNorm,
     LPPool2d,
     MaxPool2d,
+    Pad2d,
     PadChannels,
     ReLU,
     Residual,
@@ -85,7 +86,8 @@ def test_average_pools() -> None:
     rng = np.random.default_rng(2)
     for seed in range(90):
         settings, size = random_window(rng, pooling=True)
-        del settings["dilation"]
+        same(AvgPool2d(**settings, count_include_pad=bool(seed % 3)), (2, *size), seed)
+        settings["dilation"] = 1
         size = tuple(np.maximum(size, settings["kernel_size"]).tolist())
         same(AvgPool2d(**settings, count_include_pad=bool(seed % 3)), (2, *size), seed)
 
@@ -128,7 +130,8 @@ def test_layers_of_vectors(layer: Layer) -> None:
 
 
 @pytest.mark.parametrize(
-    "layer", [BatchNorm2d(), BatchNorm2d(1), BatchNorm(), GlobalAvgPool2d(), Dropout(), PadChannels(5), PadChannels(3)],
+    "layer", [BatchNorm2d(), BatchNorm2d(1), BatchNorm(), GlobalAvgPool2d(), Dropout(), PadChannels(5), PadChannels(3),
+              Pad2d(2), Pad2d(((1, 0), (2, 3)), -0.5)],
     ids=repr,
 )  # fmt: skip
 def test_layers_of_maps(layer: Layer) -> None:

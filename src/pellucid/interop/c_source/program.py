@@ -39,6 +39,7 @@ _ROUTINES: Mapping[type[layers.Layer], Callable[[Place], Routine]] = {
     layers.Linear: routines.linear,
     layers.LocalResponseNorm: routines.response_norm,
     layers.MaxPool2d: sliding.max_pool,
+    layers.Pad2d: routines.pad_2d,
     layers.PadChannels: routines.pad_channels,
     layers.ReLU: routines.relu,
     layers.Sigmoid: routines.sigmoid,

@@ -11,7 +11,7 @@ import numpy as np
 
 from pellucid.arrays import Array, Shape, Tensors
 from pellucid.interop.c_source.code import Code, index, number
-from pellucid.layers import ELU, Dropout, Flatten, Layer, LeakyReLU, LocalResponseNorm, PadChannels
+from pellucid.layers import ELU, Dropout, Flatten, Layer, LeakyReLU, LocalResponseNorm, Pad2d, PadChannels
 
 
 @dataclass(frozen=True)
@@ -206,6 +206,22 @@ def concat(place: Place) -> Routine:
             code(f"y[{end} + i] = x{position}[i];")
         end += prod(shape)
     return Routine("y = the inputs, one behind the other", code.lines)
+
+
+def pad_2d(place: Place) -> Routine:
+    """Return the maps with a border around them."""
+    layer: Pad2d = place.layer
+    (top, _), (left, _) = layer.sides
+    channels, height, width = place.input_shapes[0]
+    _, rows, columns = place.shape
+    code = Code()
+    with code.loop(("c", channels), ("l", rows), ("m", columns)):
+        code(f"const int32_t u = l - {top}, v = m - {left};")
+        code(f"const int inside = (u >= 0) && (u < {height}) && (v >= 0) && (v < {width});")
+        source = index(("c", channels), ("u", height), ("v", width))
+        to = index(("c", channels), ("l", rows), ("m", columns))
+        code(f"y[{to}] = inside ? x[{source}] : {number(layer.value)};")
+    return Routine(f"y[c][l][m] = x[c][l - {top}][m - {left}] inside, else {layer.value:g}", code.lines)
 
 
 def pad_channels(place: Place) -> Routine:

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 
 from pellucid.errors import ExportError
+from pellucid.interop.geometry import counted
 from pellucid.interop.onnx.exporter_graph import Place
 from pellucid.layers import (
     ELU,
@@ -27,6 +28,7 @@ from pellucid.layers import (
     LocalResponseNorm,
     LPPool2d,
     MaxPool2d,
+    Pad2d,
     PadChannels,
     ReLU,
     Sigmoid,
@@ -106,6 +108,8 @@ def _max_pool(layer: MaxPool2d, place: Place) -> str:
 def _avg_pool(layer: AvgPool2d, place: Place) -> str:
     (x,) = place.inputs
     rows, columns = _axes(layer, place)
+    if rows.dilation > 1 or columns.dilation > 1:
+        return _dilated_average(layer, place, rows, columns)
     window = _window(rows, columns)
     overhang = [_end(rows) - rows.after, _end(columns) - columns.after]
     if layer.count_include_pad and any(overhang):
@@ -113,6 +117,16 @@ def _avg_pool(layer: AvgPool2d, place: Place) -> str:
         x = _padded(place, x, [rows.before, columns.before, rows.after, columns.after], 0.0)
         return place.add("AveragePool", x, **{**window, "pads": [0, 0, *overhang]})
     return place.add("AveragePool", x, **window, count_include_pad=int(layer.count_include_pad))
+
+
+def _dilated_average(layer: AvgPool2d, place: Place, rows: Axis, columns: Axis) -> str:
+    """Return the sums by a filter of ones a map, divided by what each window counts: this opset has nothing else."""
+    channels = place.input_shapes[0][0]
+    ones = place.constant("ones", np.ones((channels, 1, rows.kernel, columns.kernel)))
+    window = _window(rows, columns) | _dilations(rows, columns)
+    sums = place.add("Conv", place.inputs[0], ones, **window, group=channels)
+    counts = np.outer(counted(layer, rows), counted(layer, columns))
+    return place.add("Mul", sums, place.constant("share", 1 / counts))
 
 
 @onnx_form(LPPool2d)
@@ -209,6 +223,12 @@ def _response_norm(layer: LocalResponseNorm, place: Place) -> str:
     filters = place.constant("share", share[..., None, None])
     s = place.add("Conv", place.add("Mul", x, x), filters, place.constant("k", np.full(len(channels), float(layer.k))))
     return place.add("Mul", x, place.add("Pow", s, place.constant("power", -float(layer.beta))))
+
+
+@onnx_form(Pad2d)
+def _pad_2d(layer: Pad2d, place: Place) -> str:
+    (top, bottom), (left, right) = layer.sides
+    return _padded(place, place.inputs[0], [top, left, bottom, right], layer.value)
 
 
 @onnx_form(PadChannels)

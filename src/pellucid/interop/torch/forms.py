@@ -109,6 +109,8 @@ def _avg_pool(drawing: Drawing, node: Node, x: Any) -> Any:
     layer = node.layer
     assert isinstance(layer, layers.AvgPool2d)
     rows, columns = window(layer, node.input_shapes[0])
+    if rows.dilation > 1 or columns.dilation > 1:
+        raise Lacking("PyTorch has no such pooling with dilation")
     kernel, stride = (rows.kernel, columns.kernel), (rows.stride, columns.stride)
     padding, ceil_mode, with_padding = (rows.before, columns.before), layer.ceil_mode, layer.count_include_pad
     if not _pools(rows, columns):
@@ -161,6 +163,14 @@ def _batch_norm(drawing: Drawing, node: Node, x: Any) -> Any:
     return drawing.call(torch.unflatten, y, 1, node.shape)
 
 
+def _pad_2d(drawing: Drawing, node: Node, x: Any) -> Any:
+    layer = node.layer
+    assert isinstance(layer, layers.Pad2d)
+    (top, bottom), (left, right) = layer.sides
+    pad = drawing.torch.nn.functional.pad
+    return drawing.call(pad, x, (left, right, top, bottom), "constant", layer.value)
+
+
 def _pad_channels(drawing: Drawing, node: Node, x: Any) -> Any:
     more = node.shape[0] - node.input_shapes[0][0]
     return drawing.call(drawing.torch.nn.functional.pad, x, (0, 0, 0, 0, 0, more))
@@ -204,6 +214,7 @@ FORMS: Mapping[type[layers.Layer], Form] = {
     layers.Linear: _linear,
     layers.LocalResponseNorm: _plain("LocalResponseNorm", "size", "alpha", "beta", "k"),
     layers.MaxPool2d: _max_pool,
+    layers.Pad2d: _pad_2d,
     layers.PadChannels: _pad_channels,
     layers.ReLU: _plain("ReLU"),
     layers.Sigmoid: _plain("Sigmoid"),
