@@ -119,8 +119,8 @@ JOINED: dict[str, tuple[list[Layer], tuple[int, ...]]] = {
     "channels of zeros": ([Conv2d(3, 3), Residual([Conv2d(7, 3, 2, 1), BatchNorm2d()], [AvgPool2d(1, 2),
                            PadChannels(7)]), ReLU(), PadChannels(9), Flatten(), Linear(3)], (2, 7, 8)),
     "sides of their own": ([Pad2d(((1, 0), (2, 1))), Conv2d(4, 3, padding=((1, 0), (0, 2))), ReLU(),
-                            MaxPool2d(2, padding=((1, 0), (0, 1))), AvgPool2d(3, 1, padding=((1, 0), (0, 1))), Flatten(),
-                            Linear(3)], (2, 7, 8)),
+                            MaxPool2d(2, padding=((1, 0), (0, 1))), AvgPool2d(3, 1, padding=((1, 0), (0, 1))),
+                            Flatten(), Linear(3)], (2, 7, 8)),
     "concat of vectors": ([Concat([[Linear(4), Tanh()], [Linear(3), BatchNorm()], []]), Linear(3)], (5,)),
 }  # fmt: skip
 

@@ -354,7 +354,7 @@ def test_weights_are_copies() -> None:
     assert torch.equal(module[0].weight, kept)
 
 
-class Cube(Layer):
+class ThirdPower(Layer):
     def output_shape(self, shape):
         return shape
 
@@ -363,7 +363,7 @@ def test_layers_that_pytorch_lacks_are_told_at_once() -> None:
     start = Input((2, 6, 6))
     a = AvgPool2d(3, 1, "full", count_include_pad=False, name="a")(start)
     b = LPPool2d(2, 1, 0, 2, name="b")(a)
-    c = Cube(name="c")(b)
+    c = ThirdPower(name="c")(b)
     d = Linear(3, name="type")(Flatten()(c))
     net = Network(ReLU()(Add()(d, d)), engine="reference")
     with pytest.raises(ExportError) as caught:
@@ -373,7 +373,7 @@ def test_layers_that_pytorch_lacks_are_told_at_once() -> None:
     assert [line.split(":")[0].strip() for line in lines] == ["a", "b", "c", "type"]
     assert "PyTorch's averages have no such padding" in lines[0]
     assert "PyTorch has no such pooling with dilation" in lines[1]
-    assert "c: Cube(name='c'): PyTorch has no such module" in lines[2]
+    assert "c: ThirdPower(name='c'): PyTorch has no such module" in lines[2]
     assert "PyTorch's modules have a 'type' of their own; give the layer another name" in lines[3]
 
 

@@ -56,7 +56,7 @@ def rows_of(history: History) -> list[dict[str, float]]:
 
 
 @dataclass(frozen=True)
-class OwnSGD(SGD):
+class OthersSGD(SGD):
     """Not the native rule, so that the update is NumPy's."""
 
     def update(self, param: Array, grad: Array, slots: Tensors, learning_rate: float, step: int) -> None:
@@ -74,7 +74,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "sample_weight": np.random.default_rng(3).integers(0, 3, N),
         "augment": Augmentation(padding=1),
     },
-    "own rule": {"optimizer": OwnSGD(0.1), "augment": Augmentation(padding=2)},
+    "own rule": {"optimizer": OthersSGD(0.1), "augment": Augmentation(padding=2)},
     "large batches": {"batch_size": 1000},
     "one left over": {"batch_size": 37},
 }
