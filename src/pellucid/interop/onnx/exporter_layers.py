@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 
 from pellucid.errors import ExportError
-from pellucid.interop.geometry import counted
+from pellucid.interop.geometry import counted, window
 from pellucid.interop.onnx.exporter_graph import Place
 from pellucid.layers import (
     ELU,
@@ -35,8 +35,7 @@ from pellucid.layers import (
     Softmax,
     Tanh,
 )
-from pellucid.layers.pooling import Pool2d
-from pellucid.layers.windows import Axis, axes
+from pellucid.layers.windows import Axis
 
 AnyLayer = TypeVar("AnyLayer", bound=Layer)
 Form: TypeAlias = Callable[[AnyLayer, Place], str]
@@ -86,9 +85,11 @@ def _conv(layer: Conv2d, place: Place) -> str:
     weight = place.tensors["weight"]
     filters = place.constant("weight", weight[..., ::-1, ::-1] if layer.flip else weight)
     bias = [place.own("bias")] if layer.bias else []
-    rows, columns = _axes(layer, place)
-    window = _window(rows, columns)
-    return place.add("Conv", place.inputs[0], filters, *bias, **window, **_dilations(rows, columns), group=layer.groups)
+    rows, columns = window(layer, place.input_shapes[0])
+    attributes = _window(rows, columns)
+    return place.add(
+        "Conv", place.inputs[0], filters, *bias, **attributes, **_dilations(rows, columns), group=layer.groups
+    )
 
 
 @onnx_form(Linear)
@@ -99,49 +100,49 @@ def _linear(layer: Linear, place: Place) -> str:
 
 @onnx_form(MaxPool2d)
 def _max_pool(layer: MaxPool2d, place: Place) -> str:
-    rows, columns = _axes(layer, place)
-    x, window = _dilated_window(place, rows, columns, border=-np.inf)
-    return place.add("MaxPool", x, **window)
+    rows, columns = window(layer, place.input_shapes[0])
+    x, attributes = _dilated_window(place, rows, columns, border=-np.inf)
+    return place.add("MaxPool", x, **attributes)
 
 
 @onnx_form(AvgPool2d)
 def _avg_pool(layer: AvgPool2d, place: Place) -> str:
     (x,) = place.inputs
-    rows, columns = _axes(layer, place)
+    rows, columns = window(layer, place.input_shapes[0])
     if rows.dilation > 1 or columns.dilation > 1:
         return _dilated_average(layer, place, rows, columns)
-    window = _window(rows, columns)
+    attributes = _window(rows, columns)
     overhang = [_end(rows) - rows.after, _end(columns) - columns.after]
     if layer.count_include_pad and any(overhang):
         # ONNX counts all of its pads or none; here padding counts, and what hangs over its edge does not.
         x = _padded(place, x, [rows.before, columns.before, rows.after, columns.after], 0.0)
-        return place.add("AveragePool", x, **{**window, "pads": [0, 0, *overhang]})
-    return place.add("AveragePool", x, **window, count_include_pad=int(layer.count_include_pad))
+        return place.add("AveragePool", x, **{**attributes, "pads": [0, 0, *overhang]})
+    return place.add("AveragePool", x, **attributes, count_include_pad=int(layer.count_include_pad))
 
 
 def _dilated_average(layer: AvgPool2d, place: Place, rows: Axis, columns: Axis) -> str:
     """Return the sums by a filter of ones a map, divided by what each window counts: this opset has nothing else."""
     channels = place.input_shapes[0][0]
     ones = place.constant("ones", np.ones((channels, 1, rows.kernel, columns.kernel)))
-    window = _window(rows, columns) | _dilations(rows, columns)
-    sums = place.add("Conv", place.inputs[0], ones, **window, group=channels)
+    attributes = _window(rows, columns) | _dilations(rows, columns)
+    sums = place.add("Conv", place.inputs[0], ones, **attributes, group=channels)
     counts = np.outer(counted(layer, rows), counted(layer, columns))
     return place.add("Mul", sums, place.constant("share", 1 / counts))
 
 
 @onnx_form(LPPool2d)
 def _lp_pool(layer: LPPool2d, place: Place) -> str:
-    rows, columns = _axes(layer, place)
+    rows, columns = window(layer, place.input_shapes[0])
     p = layer.norm_type
     if p == int(p):
-        x, window = _dilated_window(place, rows, columns, border=0.0)
-        return place.add("LpPool", x, **window, p=int(p))
+        x, attributes = _dilated_window(place, rows, columns, border=0.0)
+        return place.add("LpPool", x, **attributes, p=int(p))
     # LpPool's p is a whole number: sum |x|^p with a filter of ones a map.
     channels = place.input_shapes[0][0]
     powers = place.add("Pow", place.add("Abs", place.inputs[0]), place.constant("p", float(p)))
     ones = place.constant("ones", np.ones((channels, 1, rows.kernel, columns.kernel)))
-    window = _window(rows, columns) | _dilations(rows, columns)
-    sums = place.add("Conv", powers, ones, **window, group=channels)
+    attributes = _window(rows, columns) | _dilations(rows, columns)
+    sums = place.add("Conv", powers, ones, **attributes, group=channels)
     return place.add("Pow", sums, place.constant("root", 1 / p))
 
 
@@ -257,13 +258,6 @@ def _normalized(layer: BatchNorm | BatchNorm2d, place: Place, x: str) -> str:
     return place.add("BatchNormalization", x, *names, epsilon=float(layer.eps), **momentum)
 
 
-def _axes(layer: Conv2d | Pool2d, place: Place) -> tuple[Axis, Axis]:
-    (_, height, width) = place.input_shapes[0]
-    stride = layer.kernel_size if layer.stride is None else layer.stride
-    ceil_mode = isinstance(layer, Pool2d) and layer.ceil_mode
-    return axes(layer, (height, width), layer.kernel_size, stride, layer.padding, layer.dilation, ceil_mode)
-
-
 def _end(axis: Axis) -> int:
     """Return the padding after the input that every window fits in.
 
@@ -288,12 +282,12 @@ def _dilations(rows: Axis, columns: Axis) -> dict[str, Any]:
 def _dilated_window(place: Place, rows: Axis, columns: Axis, border: float) -> tuple[str, dict[str, Any]]:
     """Return what a pool reads and its attributes; the input itself, unless it needs more padding than pools take."""
     (x,) = place.inputs
-    window = _window(rows, columns) | _dilations(rows, columns)
-    limits = 2 * window["kernel_shape"]
-    if all(pad < limit for pad, limit in zip(window["pads"], limits, strict=True)):
-        return x, window
+    attributes = _window(rows, columns) | _dilations(rows, columns)
+    limits = 2 * attributes["kernel_shape"]
+    if all(pad < limit for pad, limit in zip(attributes["pads"], limits, strict=True)):
+        return x, attributes
     # onnxruntime holds pads against the kernel without its dilation.
-    return _padded(place, x, window["pads"], border), {**window, "pads": [0, 0, 0, 0]}
+    return _padded(place, x, attributes["pads"], border), {**attributes, "pads": [0, 0, 0, 0]}
 
 
 def _padded(place: Place, x: str, pads: list[int], border: float) -> str:
