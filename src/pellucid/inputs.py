@@ -48,8 +48,13 @@ def check_images(x: Any, expected: Shape) -> Array:
     return images
 
 
-def check_inputs(x: Any, expected: Shape) -> Images:
+def check_inputs(x: Any, expected: Shape, threads: int = 1) -> Images:
     """Return inputs as :func:`check_images` does, or, for a source, as a stream that checks its numbers when it reads.
+
+    Args:
+        x: what was given.
+        expected: shape of one sample.
+        threads: that a file is read on, while the network waits.
 
     Raises:
         DataError, ShapeError: as :func:`check_images`; a source of other numbers than bytes and float32.
@@ -68,7 +73,7 @@ def check_inputs(x: Any, expected: Shape) -> Images:
         return given
     if np.dtype(given.dtype) not in DTYPES:
         raise DataError(f"a source must hold uint8 or float32 numbers, {given!r} has {np.dtype(given.dtype).str}")
-    return Stream(given, expected)
+    return Stream(given, expected, threads=threads)
 
 
 def in_pieces(images: Images, size: int, rows: Array | None = None) -> Generator[Array]:

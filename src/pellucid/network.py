@@ -14,7 +14,7 @@ from pellucid.arrays import Array, Shape, Tensors
 from pellucid.engine import lower, reference
 from pellucid.engine.inheritance import speaks_for
 from pellucid.engine.room import require_room, require_room_for_parameters, sample_bytes
-from pellucid.engine.threads import check_n_jobs
+from pellucid.engine.threads import check_n_jobs, threads
 from pellucid.errors import ConfigError, DataError
 from pellucid.graph import INPUT, Graph
 from pellucid.layers.base import Layer, Symbol
@@ -187,11 +187,11 @@ class Network:
             ShapeError: samples of the wrong shape.
             TooLargeError: there is no memory for ``batch_size`` samples at once.
         """
-        return self._infer(inputs.check_inputs(x, self.input_shape), batch_size)
+        return self._infer(inputs.check_inputs(x, self.input_shape, threads(self.n_jobs)), batch_size)
 
     def predict(self, x: Any, *, batch_size: int = 256) -> Array:
         """Return the prediction: :meth:`forward` through the loss's activation (softmax, sigmoid or identity)."""
-        return self._infer(inputs.check_inputs(x, self.input_shape), batch_size, activated=True)
+        return self._infer(inputs.check_inputs(x, self.input_shape, threads(self.n_jobs)), batch_size, activated=True)
 
     def evaluate(self, x: Any, y: Any, *, sample_weight: Any | None = None, batch_size: int = 256) -> dict[str, float]:
         """Return ``{"loss": ..., "accuracy": ...}`` over the samples.
@@ -415,7 +415,7 @@ class Network:
 
     def check_set(self, x: Any, y: Any) -> tuple[Images, Array]:
         """Return what :meth:`check_samples` does; for a source a stream, whose numbers are checked as they are read."""
-        images = inputs.check_inputs(x, self.input_shape)
+        images = inputs.check_inputs(x, self.input_shape, threads(self.n_jobs))
         return images, self._check_targets(y, len(images))
 
     def prepare(self, images: Array) -> Array:

@@ -101,25 +101,50 @@ class NpySource:
         """Return N."""
         return self._shape[0]
 
-    def read(self, rows: Array) -> Array:
+    def read(self, rows: Array, threads: int = 1) -> Array:
         """Return some samples, (n, ...); neighbours that are asked for one after the other are read in one go.
+
+        Args:
+            rows: int64 (n,).
+            threads: to share them, where there is a compiled part.
 
         Raises:
             DataError: there are no such rows, the file is closed, cannot be read, or has become shorter.
         """
-        file = self._file
-        if file is None:
-            raise DataError(f"{self._path} has been closed; open it again with NpySource({str(self._path)!r})")
-        rows = np.ascontiguousarray(rows, np.int64)
-        if rows.size and not 0 <= rows.min() <= rows.max() < len(self):
-            raise DataError(f"{self._path} has rows 0 to {len(self) - 1}, asked for {rows.min()} to {rows.max()}")
+        file, rows = self._open(), self._checked(rows)
         found = np.empty((len(rows), *self._shape[1:]), self._dtype)
-        whole, error = _reader()(file.number, self._start, rows, found.view(np.uint8).reshape(len(rows), self._sample))
+        room = found.view(np.uint8).reshape(len(rows), self._sample)
+        whole, error = _reader()(file.number, self._start, rows, room, threads)
         if error:
             raise DataError(f"{self._path} cannot be read: {os.strerror(error)}")
         if whole < len(rows):
             raise DataError(f"{self._path} has become shorter: it no longer reaches to row {rows[whole:].max()}")
         return found
+
+    def announce(self, rows: Array, threads: int = 1) -> None:
+        """Say which samples are read soon, so that the disk may begin with all of them; does not wait for it.
+
+        Args:
+            rows: int64 (n,).
+            threads: to share the telling.
+
+        Raises:
+            DataError: the file is closed.
+        """
+        if hasattr(os, "posix_fadvise"):
+            rows = np.ascontiguousarray(rows, np.int64)
+            _announcer()(self._open().number, self._start, rows, self._sample, threads)
+
+    def _open(self) -> _File:
+        if self._file is None:
+            raise DataError(f"{self._path} has been closed; open it again with NpySource({str(self._path)!r})")
+        return self._file
+
+    def _checked(self, rows: Array) -> Array:
+        rows = np.ascontiguousarray(rows, np.int64)
+        if rows.size and not 0 <= rows.min() <= rows.max() < len(self):
+            raise DataError(f"{self._path} has rows 0 to {len(self) - 1}, asked for {rows.min()} to {rows.max()}")
+        return rows
 
     def close(self) -> None:
         """Let go of the file."""
@@ -158,7 +183,22 @@ def _reader() -> Any:
         return _read_rows
 
 
-def _read_rows(file: int, start: int, rows: Array, room: Array) -> tuple[int, int]:
+@cache
+def _announcer() -> Any:
+    """Return what announces rows: the compiled part's, or, where there is none, the same in Python."""
+    try:
+        return import_module("pellucid._native").announce_rows
+    except ImportError:
+        return _announce_rows
+
+
+def _announce_rows(file: int, start: int, rows: Array, size: int, threads: int = 1) -> None:
+    """Do what ``announce_rows`` in native/bindings/reading.cpp does."""
+    for row in rows.tolist():
+        os.posix_fadvise(file, start + row * size, size, os.POSIX_FADV_WILLNEED)
+
+
+def _read_rows(file: int, start: int, rows: Array, room: Array, threads: int = 1) -> tuple[int, int]:
     """Do what ``read_rows`` in native/bindings/reading.cpp does."""
     for place, row in enumerate(rows.tolist()):
         done = 0

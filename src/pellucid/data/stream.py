@@ -12,8 +12,9 @@ import numpy as np
 
 from pellucid import machine
 from pellucid.arrays import Array, Shape
+from pellucid.data.announced import Announced
 from pellucid.data.read_ahead import ReadAhead
-from pellucid.data.source import Source
+from pellucid.data.source import NpySource, Source
 from pellucid.errors import DataError, PellucidError
 
 #: bytes that are read ahead, if that is at least a batch for every thread and one more
@@ -33,12 +34,13 @@ class Stream:
         source: what to read.
         sample: shape of one sample, as the network takes it.
         rows: which samples these are; None for all.
+        threads: that a file is read on, while the network waits.
     """
 
-    def __init__(self, source: Source, sample: Shape, rows: Array | None = None) -> None:
-        self._source, self._sample, self._rows = source, sample, rows
+    def __init__(self, source: Source, sample: Shape, rows: Array | None = None, threads: int = 1) -> None:
+        self._source, self._sample, self._rows, self._threads = source, sample, rows, threads
         self._dtype = np.dtype(source.dtype)
-        self._ahead: ReadAhead | None = None
+        self._ahead: ReadAhead | Announced | None = None
 
     @property
     def shape(self) -> Shape:
@@ -74,7 +76,11 @@ class Stream:
         threads = min(MOST_THREADS, machine.processors_worth() or os.cpu_count() or 1)
         size = max(map(len, batches), default=0) * math.prod(self._sample) * self._dtype.itemsize
         ahead = max(threads + 1, min(MOST_AHEAD, AHEAD // max(size, 1)))
-        with ReadAhead(self._read, batches, ahead, threads) as self._ahead:
+        if isinstance(self._source, NpySource):
+            reading = Announced(self._announce, self._read, batches, ahead)
+        else:
+            reading = ReadAhead(self._read, batches, ahead, threads)
+        with reading as self._ahead:
             try:
                 yield
             finally:
@@ -82,16 +88,24 @@ class Stream:
 
     def part(self, rows: Array) -> Stream:
         """Return some of the samples as a stream of their own; nothing is read."""
-        return Stream(self._source, self._sample, rows if self._rows is None else self._rows[rows])
+        return Stream(self._source, self._sample, self._numbers(rows), self._threads)
 
     def none(self) -> Array:
         """Return an array like those that are read, of no samples."""
         return np.empty((0, *self._sample), self._dtype)
 
+    def _numbers(self, rows: Array) -> Array:
+        """Return the rows of the source that some rows of these samples are."""
+        return rows if self._rows is None else self._rows[rows]
+
+    def _announce(self, rows: Array) -> None:
+        if isinstance(self._source, NpySource):
+            self._source.announce(self._numbers(rows), self._threads)
+
     def _read(self, rows: Array) -> Array:
-        numbers = rows if self._rows is None else self._rows[rows]
+        numbers, source = self._numbers(rows), self._source
         try:
-            found = self._source.read(numbers)
+            found = source.read(numbers, self._threads) if isinstance(source, NpySource) else source.read(numbers)
         except (PellucidError, MemoryError):
             raise
         except Exception as error:
