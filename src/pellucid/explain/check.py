@@ -261,9 +261,7 @@ def _layer_parts(layer: Layer, shapes: list[Shape], batch: int, rng: Rng, traini
     return [Part(label, key, value, gradient, lambda: projection * run()[0]) for key, value, gradient in values]
 
 
-def network_parts(
-    network: Network, x: Any, y: Any, batch: int, rng: Rng, training: bool, jitter: float
-) -> list[Part]:
+def network_parts(network: Network, x: Any, y: Any, batch: int, rng: Rng, training: bool, jitter: float) -> list[Part]:
     """Return the parts of a network's J, of a copy in float64: its loss, sample by sample, and its penalties."""
     net = network.copy(dtype="float64")
     if x is None:
@@ -312,9 +310,7 @@ def _graph_parts(
     def run(known: Tensors | None = None) -> reference.Pass:
         own_state = {name: value.copy() for name, value in state.items()}
         seed, step = drawn_by
-        return reference.forward(
-            graph, params, own_state, x, training=training, seed=seed, step=step, known=known
-        )
+        return reference.forward(graph, params, own_state, x, training=training, seed=seed, step=step, known=known)
 
     last = graph.nodes[-1].name
     base = run()

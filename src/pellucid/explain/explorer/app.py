@@ -58,6 +58,7 @@ def create_app(subject: Subject, page: Path = PAGE) -> Starlette:
         routes=[Mount("/api", routes=api), Mount("/", StaticFiles(directory=page, html=True))],
         middleware=[Middleware(Guard)],
         exception_handlers={
+            ClientDisconnect: _gone,
             HTTPException: _http_error,
             PellucidError: _error,
             Exception: _unexpected,
@@ -161,8 +162,10 @@ async def _error(request: Request, error: Exception) -> Response:
     return _fault(status, type(error).__name__, str(error))
 
 
+async def _gone(request: Request, error: Exception) -> Response:
+    return _fault(400, "Disconnected", "the browser went away")
+
+
 async def _unexpected(request: Request, error: Exception) -> Response:
-    if isinstance(error, ClientDisconnect):
-        return _fault(400, "Disconnected", "the browser went away")
     _log.error("%s %s", request.method, request.url.path, exc_info=error)
     return _fault(500, "InternalError", "this is a fault of Pellucid's; the terminal shows more")

@@ -30,7 +30,7 @@ _SAFE = {
 }
 
 
-class TooLong(Exception):
+class TooLongError(Exception):
     """A body went on after :data:`MOST_BYTES`."""
 
 
@@ -56,7 +56,7 @@ class Guard:
             message = await receive()
             read += len(message.get("body", b""))
             if read > MOST_BYTES:
-                raise TooLong
+                raise TooLongError
             return message
 
         async def watched(message: Message) -> None:
@@ -66,7 +66,7 @@ class Guard:
 
         try:
             await self._app(scope, counted, _with_headers(watched))
-        except TooLong:
+        except TooLongError:
             if not started:
                 await _refuse(_with_headers(send), 413, "TooLarge", f"a body has at most {MOST_BYTES:,} bytes")
 

@@ -1,4 +1,4 @@
-"""What a network is made of, as JSON: its graph, settings, shapes and formulas. Nothing here changes while it learns."""
+"""What a network is made of, as JSON: its graph, settings, shapes and formulas. It stays while the network learns."""
 
 from __future__ import annotations
 

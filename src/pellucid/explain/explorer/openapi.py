@@ -70,5 +70,8 @@ def _described(operation: Operation) -> dict[str, Any]:
             for name, entry in operation.fields.items()
         ]
     elif operation.fields:
-        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": operation.given.schema()}}}
+        described["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": operation.given.schema()}},
+        }
     return described

@@ -49,8 +49,8 @@ def operations(subject: Subject, model: dict[str, Any]) -> list[Operation]:
     """Return what can be asked about a subject, whose model is known."""
     shape = subject.network.input_shape
 
-    def draw(session: Session, width: int, height: int, colours: str, data: bytes) -> dict[str, Any]:
-        return session.show(from_drawing(width, height, colours, data, shape), "drawing")
+    def draw(session: Session, width: int, height: int, channels: int, data: bytes) -> dict[str, Any]:
+        return session.show(from_drawing(width, height, channels, data, shape), "drawing")
 
     def picture(session: Session, data: bytes) -> dict[str, Any]:
         return session.show(from_file(data, shape), "image")
@@ -84,7 +84,7 @@ def operations(subject: Subject, model: dict[str, Any]) -> list[Operation]:
             {
                 "width": Whole(1, 4096),
                 "height": Whole(1, 4096),
-                "colours": Text(("grey", "rgb"), default="grey"),
+                "channels": Whole(1, 3),
                 "data": Packed(_PICTURE),
             },
         ),
@@ -119,7 +119,7 @@ def operations(subject: Subject, model: dict[str, Any]) -> list[Operation]:
                 "node": Text(),
                 "what": Text(default="value"),
                 "index": _INDEX,
-                "sample": Whole(0, 31, default=None),
+                "sample": Whole(0, 31, default=0),
             },
         ),
         Operation(
@@ -134,9 +134,7 @@ def operations(subject: Subject, model: dict[str, Any]) -> list[Operation]:
                 "points": Whole(3, 101, default=21),
             },
         ),
-        Operation(
-            "GET", "/train", "The training so far", Session.progress, {"since": Whole(0, _PLACES, default=0)}
-        ),
+        Operation("GET", "/train", "The training so far", Session.progress, {"since": Whole(0, _PLACES, default=0)}),
         Operation(
             "POST",
             "/train/run",

@@ -21,12 +21,12 @@ def from_file(data: bytes, shape: Shape) -> Array:
     return ImageForm(shape[1:], shape[0] == 1, "pad").decode(data, "the picture")
 
 
-def from_drawing(width: int, height: int, colours: str, data: bytes, shape: Shape) -> Array:
+def from_drawing(width: int, height: int, channels: int, data: bytes, shape: Shape) -> Array:
     """Return a drawing as :func:`from_file` does.
 
     Args:
         width, height: of the drawing.
-        colours: ``"grey"``, or ``"rgb"``.
+        channels: 1 for grey, 3 for red, green and blue.
         data: a byte a number, rows first, channels last.
         shape: what the network takes.
 
@@ -34,12 +34,14 @@ def from_drawing(width: int, height: int, colours: str, data: bytes, shape: Shap
         DataError: too many bytes, or too few; otherwise as :func:`from_file`.
         MissingExtraError: Pillow is not installed.
     """
-    expected = width * height * (1 if colours == "grey" else 3)
+    expected = width * height * channels
+    if channels == 2:
+        raise DataError("a drawing is grey, of 1 channel, or has 3: red, green and blue; got 2")
     if len(data) != expected:
         raise DataError(
-            f"a drawing of {width}×{height} pixels, {colours}, has {expected:,} bytes, got {len(data):,}"
+            f"a drawing of {width}×{height} pixels and {channels} channels has {expected:,} bytes, got {len(data):,}"
         )
-    kind = b"P5" if colours == "grey" else b"P6"
+    kind = b"P5" if channels == 1 else b"P6"
     return from_file(b"%s %d %d 255\n" % (kind, width, height) + data, shape)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from threading import Thread
 from time import monotonic
 from typing import Any
@@ -10,15 +12,12 @@ import numpy as np
 
 from pellucid.arrays import Array
 from pellucid.errors import ConfigError, DataError, PellucidError
-from pellucid.explain.cell import inspect
-from pellucid.explain.explorer.nudge import Nudges
 from pellucid.explain.explorer.packed import pack, strict
 from pellucid.explain.explorer.pictures import thumbnails
 from pellucid.explain.explorer.subject import Subject
 from pellucid.explain.explorer.training import Training
 from pellucid.explain.explorer.turns import Turns
-from pellucid.graph import INPUT
-from pellucid.tracing import Trace
+from pellucid.explain.explorer.view import View
 
 #: numbers in one answer
 MOST_NUMBERS = 16_000_000
@@ -39,8 +38,7 @@ class Session:
         #: counts what changed the numbers
         self._revision = 0
         self._mode = (subject.companions > 1, subject.companions)
-        self._known: tuple[int, Trace] | None = None
-        self._nudges: tuple[int, Nudges] | None = None
+        self._known: tuple[int, View] | None = None
         self._training = None if subject.data is None else Training(subject, self._network)
         self._run: object | None = None
         self._asked: tuple[float, int] | None = None
@@ -120,9 +118,9 @@ class Session:
             DataError: there is no such array, or it has no such channels.
         """
         with self._turns:
-            trace, found, count = self._trace(), list[dict[str, Any]](), 0
+            view, found, count = self._view(), list[dict[str, Any]](), 0
             for entry in wanted:
-                whole = self._array(trace, entry["what"], entry["name"], entry["sample"])
+                whole = view.array(entry["what"], entry["name"], entry["sample"])
                 start, end = entry["channels"] or (0, len(whole))
                 if not start <= end <= len(whole):
                     raise DataError(
@@ -136,15 +134,14 @@ class Session:
                 found.append({**told, **pack(whole[start:end])})
             return {"revision": self._revision, "tensors": found}
 
-    def cell(self, node: str, what: str, index: tuple[int, ...], sample: int | None) -> dict[str, Any]:
+    def cell(self, node: str, what: str, index: tuple[int, ...], sample: int) -> dict[str, Any]:
         """Return where one number comes from; see :class:`pellucid.explain.cell.Link` for how it is named.
 
         Raises:
             ConfigError, DataError: there is no such number.
         """
         with self._turns:
-            cell = inspect(self._network, self._trace(), node, index, sample, what)
-            return {"revision": self._revision, **strict(cell.to_json())}
+            return {"revision": self._revision, **self._view().cell(node, what, index, sample)}
 
     def nudge(self, tensor: str, index: tuple[int, ...], span: float, points: int) -> dict[str, Any]:
         """Return the loss over a range of one entry; see :meth:`Nudges.at`.
@@ -153,11 +150,14 @@ class Session:
             DataError: there is no such tensor or entry.
         """
         with self._turns:
-            if self._nudges is None or self._nudges[0] != self._revision:
-                nudges = Nudges(self._network, *self._batch(), self._mode[0])
-                self._nudges = (self._revision, nudges)
-            found = self._nudges[1].at(tensor, index, span, points)
+            found = self._view().nudges.at(tensor, index, span, points)
             return strict({"revision": self._revision, **found})
+
+    @contextmanager
+    def still(self) -> Generator[tuple[dict[str, Any], View]]:
+        """Give the state and the numbers, and hold them still: no step and no other sample comes in between."""
+        with self._turns:
+            yield self._state(), self._view()
 
     def progress(self, since: int = 0) -> dict[str, Any]:
         """Return the training, with the points of the steps after ``since``."""
@@ -224,42 +224,22 @@ class Session:
             parts = [part.astype(np.float32) / (255 if part.dtype == np.uint8 else 1) for part in parts]
         return np.concatenate(parts), np.concatenate([[self._label], labels])
 
-    def _trace(self) -> Trace:
+    def _view(self) -> View:
         if self._known is None or self._known[0] != self._revision:
             self._known = None  # so that two are never in memory at once
-            with np.errstate(all="ignore"):
-                self._known = (self._revision, self._network.trace(*self._batch(), training=self._mode[0]))
+            self._known = (self._revision, View(self._network, *self._batch(), self._mode[0]))
         return self._known[1]
 
-    def _array(self, trace: Trace, what: str, name: str, sample: int) -> Array:
-        """Return one of the trace's or the network's arrays, without the batch."""
-        if sample >= len(trace.input):
-            raise DataError(f"there is no sample {sample}: {len(trace.input)} are traced")
-        if what in ("parameter", "gradient"):
-            if name not in self._network.parameters:
-                raise DataError(f"no parameter called {name!r}")
-            if what == "parameter":
-                return self._network.parameters[name]
-            node, _, key = name.rpartition(".")
-            return trace[node].gradients[key]
-        if name == INPUT:
-            return (trace.input if what == "value" else trace.input_delta)[sample]
-        if all(step.name != name for step in trace):
-            raise DataError(f"no node called {name!r}")
-        return (trace[name].output if what == "value" else trace[name].delta)[sample]
-
     def _state(self) -> dict[str, Any]:
-        trace = self._trace()
-        probabilities = self._network.predict(self._image[None])[0]
-        training, batch = self._mode
+        view, (training, batch) = self._view(), self._mode
         return strict(
             {
                 "revision": self._revision,
                 "sample": {**self._sample, "label": self._label},
                 "mode": {"training": training, "batch": batch},
-                "loss": trace.loss,
-                "prediction": {"probabilities": probabilities, "best": int(probabilities.argmax())},
-                "target": trace.target[0],
+                "loss": view.trace.loss,
+                "prediction": {"probabilities": view.probabilities, "best": int(view.probabilities.argmax())},
+                "target": view.trace.target[0],
             }
         )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import isfinite
-from typing import Any
 
 import numpy as np
 
@@ -63,9 +62,10 @@ class Training:
             params[...] = before
             for name, kept in state.items():
                 network.state[name] = kept
+            what = "a loss that is" if not isfinite(value) else "weights that are"
             return (
-                f"step {self.steps + 1} led to {'a loss' if not isfinite(value) else 'weights'} that are not finite; the "
-                f"network keeps those it had. Lower the learning rate, {learning_rate:g}"
+                f"step {self.steps + 1} led to {what} not finite; the network keeps the weights it had. Lower the "
+                f"learning rate, {learning_rate:g}"
             )
         network.step += 1
         metric = network.loss.metric_name(target)
