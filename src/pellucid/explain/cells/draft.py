@@ -70,7 +70,11 @@ class Column:
 
     def through(self, function: Callable[[Array], Array], symbol: str) -> Column:
         """Return a function of the column, whose links stay what they are."""
-        return replace(self, symbol=symbol, values=function(self.values), arguments=self.values)
+        return self.becoming(function(self.values), symbol)
+
+    def becoming(self, values: Array, symbol: str) -> Column:
+        """Return the values of a function of the column, worked out elsewhere."""
+        return replace(self, symbol=symbol, values=values, arguments=self.values)
 
     def at(self, places: Places) -> Column:
         """Return the column with the cells that its numbers stand in."""

@@ -91,12 +91,12 @@ class LossCells:
         y, a = self._target(every), self._outputs(every)
         if self._is(CrossEntropy):
             named = every[y.values != 0]
-            minus_ln_p = self._prediction_of(named).through(self._minus_log(named), r"\big(-\ln p_#\big)")
+            minus_ln_p = self._prediction_of(named).becoming(self._minus_log(named), r"\big(-\ln p_#\big)")
             return self._draft(self._forward, sum_of(self._target(named), minus_ln_p))
         if self._is(LogLoss):
             p = self._prediction_of(every)
-            yes = p.through(lambda _: np.logaddexp(0, -a.values), r"\big(-\ln p_#\big)")
-            no = p.through(lambda _: np.logaddexp(0, a.values), r"\big(-\ln(1 - p_#)\big)")
+            yes = p.becoming(np.logaddexp(0, -a.values), r"\big(-\ln p_#\big)")
+            no = p.becoming(np.logaddexp(0, a.values), r"\big(-\ln(1 - p_#)\big)")
             return self._draft(self._forward, sum_of(y, yes), sum_of(y.through(lambda v: 1 - v, r"(1 - y_#)"), no))
         if self._is(SquaredError):
             half = constant(r"\tfrac{1}{2}", 0.5)
@@ -149,11 +149,10 @@ class LossCells:
     def _power(self, a: Array) -> Array:
         return np.exp(a - float(self._a.max()))
 
-    def _minus_log(self, index: Array):
+    def _minus_log(self, index: Array) -> Array:
         """Return −ln p by way of the outputs: p itself may have become 0."""
         a = self._a.astype(np.float64)
-        value = np.log(self.partition()) + a.max() - a[tuple(index.T)]
-        return lambda _: value
+        return np.log(self.partition()) + a.max() - a[tuple(index.T)]
 
     @property
     def _a(self) -> Array:

@@ -113,7 +113,8 @@ class BatchNormCells(Explainer[BatchNorm2d | BatchNorm]):
     def _statistics_of(self, layer: BatchNorm2d | BatchNorm, at: Place, unit: Index) -> _Statistics:
         if not at.training:
             state = at.view.network.state
-            return _Statistics(*(float(state[at.full(key)][unit]) for key in ("running_mean", "running_var")), 1)
+            mean, variance = (float(state[at.full(key)][unit]) for key in ("running_mean", "running_var"))
+            return _Statistics(mean, variance, 1)
         x = at.batch[(slice(None), *unit)].astype(np.float64)
         mean = float(x.mean())
         return _Statistics(mean, float(np.square(x - mean).mean()), x.size)

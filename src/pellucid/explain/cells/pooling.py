@@ -99,8 +99,11 @@ class LPPool2dCells(WindowCells[LPPool2d]):
         p = layer.norm_type
         pixels = at.inputs(self.window(layer, at, *at.index[1:]))
         powers = pixels.through(lambda x: abs(x) ** p, rf"|x_#|^{{{p:g}}}")
-        root = (rf"\Big(#\Big)^{{1/{p:g}}}", lambda total: float(total ** (1 / p)))
-        return self.forward(layer, at, sum_of(powers), outer=root)
+
+        def root(total: float) -> float:
+            return total ** (1 / p)
+
+        return self.forward(layer, at, sum_of(powers), outer=(rf"\Big(#\Big)^{{1/{p:g}}}", root))
 
     def share(self, layer: LPPool2d, at: Place, slot: int) -> Draft:
         """Explain dx; a window of zeros sends nothing back."""
