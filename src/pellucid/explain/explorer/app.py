@@ -21,7 +21,6 @@ from pellucid.errors import ConfigError, MissingExtraError, PellucidError, TooLa
 from pellucid.explain.explorer.fields import Object
 from pellucid.explain.explorer.guard import Guard
 from pellucid.explain.explorer.handout import handout
-from pellucid.explain.explorer.model import describe
 from pellucid.explain.explorer.openapi import openapi
 from pellucid.explain.explorer.operations import Operation, operations
 from pellucid.explain.explorer.session import Session
@@ -45,7 +44,7 @@ def create_app(subject: Subject, page: Path = PAGE) -> Starlette:
         subject: the network and its data.
         page: the folder of the built page.
     """
-    known, sessions = operations(subject, describe(subject)), Sessions(subject)
+    known, sessions = operations(subject), Sessions(subject)
     api = [Route(o.path, _endpoint(o, sessions), methods=[o.method]) for o in known]
     described = openapi(known)
     api += [

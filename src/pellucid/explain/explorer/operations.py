@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pellucid.explain.explorer.fields import Field, Flag, Many, Number, Object, Packed, Text, Whole
+from pellucid.explain.explorer.model import describe
 from pellucid.explain.explorer.pictures import from_drawing, from_file
 from pellucid.explain.explorer.session import Session
 from pellucid.explain.explorer.subject import Subject
@@ -45,9 +46,12 @@ class Operation:
         return Object(self.fields)
 
 
-def operations(subject: Subject, model: dict[str, Any]) -> list[Operation]:
-    """Return what can be asked about a subject, whose model is known."""
-    shape = subject.network.input_shape
+def operations(subject: Subject) -> list[Operation]:
+    """Return what can be asked about a subject."""
+    shape, described = subject.network.input_shape, describe(subject)
+
+    def model(session: Session) -> dict[str, Any]:
+        return described
 
     def draw(session: Session, width: int, height: int, channels: int, data: bytes) -> dict[str, Any]:
         return session.show(from_drawing(width, height, channels, data, shape), "drawing")
@@ -64,7 +68,7 @@ def operations(subject: Subject, model: dict[str, Any]) -> list[Operation]:
         }
     )
     return [
-        Operation("GET", "/model", "The network: graph, settings, shapes, formulas", lambda session: model),
+        Operation("GET", "/model", "The network: graph, settings, shapes, formulas", model),
         Operation("GET", "/state", "The sample, the loss and the prediction", Session.state),
         Operation(
             "POST",
@@ -107,14 +111,14 @@ def operations(subject: Subject, model: dict[str, Any]) -> list[Operation]:
             "POST",
             "/tensors",
             "Values, δ, parameters and gradients as packed arrays",
-            lambda session, tensors: session.tensors(tensors),
+            Session.tensors,
             {"tensors": Many(wanted, 0, 64)},
         ),
         Operation(
             "GET",
             "/cell",
             "Where one number comes from",
-            lambda session, node, what, index, sample: session.cell(node, what, tuple(index), sample),
+            Session.cell,
             {
                 "node": Text(),
                 "what": Text(default="value"),
@@ -126,7 +130,7 @@ def operations(subject: Subject, model: dict[str, Any]) -> list[Operation]:
             "POST",
             "/nudge",
             "The loss over a range of one entry, and its finite difference",
-            lambda session, tensor, index, span, points: session.nudge(tensor, tuple(index), span, points),
+            Session.nudge,
             {
                 "tensor": Text(),
                 "index": _INDEX,

@@ -20,6 +20,11 @@ def pack(array: Array) -> dict[str, Any]:
     return {"shape": list(array.shape), "data": base64.b64encode(numbers.data).decode(), "min": low, "max": high}
 
 
+def pack_bytes(pixels: Array) -> str:
+    """Return uint8 numbers as base64, in C order."""
+    return base64.b64encode(np.ascontiguousarray(pixels).data).decode()
+
+
 def strict(value: Any) -> Any:
     """Return plain JSON types: NumPy's numbers as Python's, tuples as lists, NaN and infinity as None."""
     if isinstance(value, dict):
@@ -28,6 +33,5 @@ def strict(value: Any) -> Any:
         return [strict(entry) for entry in cast("list[Any]", value)]
     if isinstance(value, np.ndarray):
         return strict(cast("Any", value).tolist())
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not isfinite(value) else value
+    plain: Any = cast("Any", value).item() if isinstance(value, np.generic) else value
+    return None if isinstance(plain, float) and not isfinite(plain) else plain

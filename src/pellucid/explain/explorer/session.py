@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from threading import Thread
 from time import monotonic
@@ -12,7 +12,7 @@ import numpy as np
 
 from pellucid.arrays import Array
 from pellucid.errors import ConfigError, DataError, PellucidError
-from pellucid.explain.explorer.packed import pack, strict
+from pellucid.explain.explorer.packed import pack, pack_bytes, strict
 from pellucid.explain.explorer.pictures import thumbnails
 from pellucid.explain.explorer.subject import Subject
 from pellucid.explain.explorer.training import Training
@@ -107,10 +107,10 @@ class Session:
         images, labels = self._subject.split(split)
         chosen = images[start : start + count]
         small = thumbnails(chosen) if len(chosen) else np.zeros((0, *self._network.input_shape), np.uint8)
-        packed = {"labels": labels[start : start + count], "shape": small.shape[1:], "data": small}
-        return {"split": split, "start": start, "total": len(images), **packed}
+        shown = {"labels": labels[start : start + count], "shape": small.shape[1:], "data": pack_bytes(small)}
+        return strict({"split": split, "start": start, "total": len(images), **shown})
 
-    def tensors(self, wanted: list[dict[str, Any]]) -> dict[str, Any]:
+    def tensors(self, tensors: list[dict[str, Any]]) -> dict[str, Any]:
         """Return arrays, packed; see ``docs/explorer-api.md`` for what is asked.
 
         Raises:
@@ -119,7 +119,7 @@ class Session:
         """
         with self._turns:
             view, found, count = self._view(), list[dict[str, Any]](), 0
-            for entry in wanted:
+            for entry in tensors:
                 whole = view.array(entry["what"], entry["name"], entry["sample"])
                 start, end = entry["channels"] or (0, len(whole))
                 if not start <= end <= len(whole):
@@ -134,23 +134,23 @@ class Session:
                 found.append({**told, **pack(whole[start:end])})
             return {"revision": self._revision, "tensors": found}
 
-    def cell(self, node: str, what: str, index: tuple[int, ...], sample: int) -> dict[str, Any]:
+    def cell(self, node: str, what: str, index: Sequence[int], sample: int) -> dict[str, Any]:
         """Return where one number comes from; see :class:`pellucid.explain.cell.Link` for how it is named.
 
         Raises:
-            ConfigError, DataError: there is no such number.
+            ConfigError, ShapeError: there is no such number.
         """
         with self._turns:
             return {"revision": self._revision, **self._view().cell(node, what, index, sample)}
 
-    def nudge(self, tensor: str, index: tuple[int, ...], span: float, points: int) -> dict[str, Any]:
+    def nudge(self, tensor: str, index: Sequence[int], span: float, points: int) -> dict[str, Any]:
         """Return the loss over a range of one entry; see :meth:`Nudges.at`.
 
         Raises:
             DataError: there is no such tensor or entry.
         """
         with self._turns:
-            found = self._view().nudges.at(tensor, index, span, points)
+            found = self._view().nudges.at(tensor, tuple(index), span, points)
             return strict({"revision": self._revision, **found})
 
     @contextmanager

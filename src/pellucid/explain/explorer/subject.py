@@ -27,7 +27,7 @@ class Subject:
         name: what the network is called.
         network: with the parameters that every session begins with.
         data: images and labels in the network's shape, or None.
-        class_names: what the outputs stand for, in their order; empty if they are not known.
+        class_names: what the outputs stand for, in their order; those of the data if there are none.
     """
 
     name: str
@@ -36,6 +36,8 @@ class Subject:
     class_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.data is not None and not self.class_names:
+            object.__setattr__(self, "class_names", self.data.class_names)
         if self.data is not None and self.data.input_shape != self.network.input_shape:
             raise DataError(
                 f"{self.data.name} has images of shape {self.data.input_shape}, the network takes "

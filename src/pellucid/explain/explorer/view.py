@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -9,9 +10,9 @@ import numpy as np
 
 from pellucid.arrays import Array
 from pellucid.errors import DataError
-from pellucid.explain.cell import inspect
 from pellucid.explain.explorer.nudge import Nudges
 from pellucid.explain.explorer.packed import strict
+from pellucid.explain.inspection import inspect
 from pellucid.graph import INPUT
 from pellucid.network import Network
 
@@ -63,10 +64,10 @@ class View:
         step = self._steps[name]
         return (step.output if what == "value" else step.delta)[sample]
 
-    def cell(self, node: str, what: str, index: tuple[int, ...], sample: int = 0) -> dict[str, Any]:
+    def cell(self, node: str, what: str, index: Sequence[int], sample: int = 0) -> dict[str, Any]:
         """Return where one number comes from; see :class:`pellucid.explain.cell.Link` for how it is named.
 
         Raises:
-            ConfigError, DataError: there is no such number.
+            ConfigError, ShapeError: there is no such number.
         """
         return strict(inspect(self._network, self.trace, node, index, sample, what).to_json())
