@@ -62,6 +62,7 @@ def test_faults(cli, page, model, tmp_path, monkeypatch):
     assert "'lenet6' is neither a model file nor a network of the zoo" in fault("lenet6")
     assert "is a model file, which has its layers already; leave out --batch-norm" in fault(model, "--batch-norm")
     assert "there is no folder" in fault(model, "--export", tmp_path / "no" / "page.html")
+    assert "digits has no test image 355; they run from 0 to 354" in fault("digits", "--index", 355)
     assert "no data set called 'digit'" in fault("digits", "--data", "digit")
     assert "digits has images of shape (1, 8, 8), the network takes (1, 28, 28)" in fault("nguyen", "--data", "digits")
     (page / "index.html").unlink()

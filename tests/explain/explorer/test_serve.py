@@ -6,17 +6,15 @@ import threading
 import pytest
 
 from pellucid.errors import ConfigError, MissingExtraError
+from pellucid.explain.explorer import serve as serving
 
 uvicorn = pytest.importorskip("uvicorn", reason="the explorer is served with uvicorn")
-
-from pellucid.explain.explorer import serve as serving
 
 
 @pytest.fixture
 def server(subject, page, monkeypatch):
     """The port of a server that runs on a thread of its own."""
     monkeypatch.setattr(serving, "PAGE", page)
-    monkeypatch.setattr("pellucid.explain.explorer.app.PAGE", page)
     told, running = [], []
     known = uvicorn.Server
 
