@@ -93,5 +93,5 @@ def _box(mask: Array) -> tuple[int, int, int, int]:
 
 def _middle_of_mass(image: Array) -> tuple[float, float]:
     mass = image.astype(np.float64)
-    rows, columns = (np.arange(n) + 0.5 for n in image.shape)
-    return float(rows @ mass.sum(axis=1) / mass.sum()), float(columns @ mass.sum(axis=0) / mass.sum())
+    row, column = (np.average(np.arange(n) + 0.5, weights=mass.sum(axis=1 - axis)) for axis, n in enumerate(mass.shape))
+    return float(row), float(column)
