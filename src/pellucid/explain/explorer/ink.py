@@ -93,5 +93,6 @@ def _box(mask: Array) -> tuple[int, int, int, int]:
 
 def _middle_of_mass(image: Array) -> tuple[float, float]:
     mass = image.astype(np.float64)
-    row, column = (np.average(np.arange(n) + 0.5, weights=mass.sum(axis=1 - axis)) for axis, n in enumerate(mass.shape))
-    return float(row), float(column)
+    row = float(np.arange(len(mass)) @ mass.sum(axis=1) / mass.sum())
+    column = float(np.arange(len(mass[0])) @ mass.sum(axis=0) / mass.sum())
+    return row + 0.5, column + 0.5
