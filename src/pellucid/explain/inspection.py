@@ -86,7 +86,7 @@ class _Inspection:
         self.name = name
         self.index = index
         self.what = what
-        self.sample = None if what in (*_OF_TENSORS, "loss") else sample
+        self.sample = None if what in (*_OF_TENSORS, "loss") else (sample or 0)
 
     def open(self) -> tuple[float, Draft, str]:
         """Return the number, how it comes about, and its symbol."""
@@ -238,7 +238,7 @@ class _Inspection:
         if not good:
             raise ShapeError(f"{self.what} of {self.name!r} has shape {shape}; there is no number at {index}")
         samples = len(self.view.trace.input)
-        sample = 0 if self.sample is None else self.sample
+        sample = self.sample or 0
         if not 0 <= sample < samples:
             raise ShapeError(f"the trace holds {samples} samples; there is no sample {sample}")
         return sample

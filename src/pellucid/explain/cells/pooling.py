@@ -54,7 +54,7 @@ class MaxPool2dCells(WindowCells[MaxPool2d]):
         won = [tuple(self._winner(at, self.window(layer, at, row, column))) == at.index for _, row, column in held]
         deltas = at.deltas(held[np.array(won, bool)])
         seen = at.deltas(held).places if len(held) else None
-        note = f"{len(held)} windows hold this pixel; it is the largest of {sum(won)}, and their δ comes back to it."
+        note = f"Of the {len(held)} windows that hold this pixel, {sum(won)} have it as their largest and send their δ back."
         return self.backward(layer, at, "dx", sum_of(deltas), reads=(seen.region(),) if seen else (), notes=(note,))
 
     def _winner(self, at: Place, pixels: Array) -> Array:
