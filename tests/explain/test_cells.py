@@ -223,4 +223,4 @@ def test_a_max_pool_tells_its_route() -> None:
     assert won.total == number_at(net, trace, Link("pool", "delta", (0, 0, 0), 0))
     assert won.by == "pool"
     assert (lost.total, lost.terms) == (0, ())
-    assert lost.notes == ("Of the 1 windows that hold this pixel, 0 have it as their largest and send their δ back.",)
+    assert lost.notes == ("It is the largest in 0 of the 1 windows that hold it; their δ comes back to it.",)

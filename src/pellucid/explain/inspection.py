@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from pellucid.arrays import Shape
 from pellucid.errors import ConfigError, ShapeError
 from pellucid.explain.cell import LOSS, Cell
 from pellucid.explain.cells import explainer
-from pellucid.explain.cells.draft import Column, Draft, Index, Places, constant, one, sum_of
-from pellucid.explain.cells.latex import place, written_out
+from pellucid.explain.cells.draft import Column, Draft, Index, Places, Sum, constant, one, sum_of
+from pellucid.explain.cells.latex import place, text, written_out
 from pellucid.explain.cells.loss import LossCells
 from pellucid.explain.cells.place import Place, View
 from pellucid.graph import INPUT, Node
 from pellucid.network import Network
+from pellucid.regularizers import L1, L2, Penalty
 from pellucid.suggestion import did_you_mean
 from pellucid.tracing import Trace
 
@@ -67,8 +70,9 @@ def inspect(
     if limit < 1:
         raise ConfigError(f"limit must be at least 1; got {limit}")
     found = _Inspection(View(network, trace), name, tuple(index), sample, what)
-    value, draft, symbol = found.open()
-    terms, omitted, omitted_sum = draft.cut(limit)
+    with np.errstate(all="ignore"):  # a number that is not finite shows itself in the cell
+        value, draft, symbol = found.open()
+        terms, omitted, omitted_sum = draft.cut(limit)
     outer = draft.outer[0] if draft.outer else None
     return Cell(
         node=name, what=what, index=found.index, sample=found.sample, value=value, symbol=symbol, by=draft.by,
@@ -134,20 +138,23 @@ class _Inspection:
             )
         if len(readers) == 1:
             return self._share_of(*readers[0], sample)
-        sums = [sum_of(self._share_column(node, slot, sample)) for node, slot in readers]
+        shares = [(node, slot, self._share_of(node, slot, sample)) for node, slot in readers]
+        sums = [sum_of(self._share_column(node, slot, sample, draft.total)) for node, slot, draft in shares]
         names = ", ".join(node.name for node, _ in readers)
         return Draft(
             r"\frac{\partial J}{\partial x} = \sum_{r} \frac{\partial J}{\partial x}\Big|_{r}",
             'Epelbaum, "Batchpropagation through a ResNet module"',
             self.name,
             sums,
+            reads=tuple(region for _, _, draft in shares for region in draft.regions()),
             notes=(f"{len(readers)} layers read this value, and each sends back its share: {names}.",),
         )
 
-    def _share_column(self, node: Node, slot: int, sample: int) -> Column:
-        total = self._share_of(node, slot, sample).total
+    def _share_column(self, node: Node, slot: int, sample: int, total: float) -> Column:
+        # The label's indices are those of the number that is read; the link's begin with which input it is.
         places = Places(node.name, "share", one((slot, *self.index)), sample)
-        return constant(rf"\delta^{{\text{{{node.name}}}}}_#", total).at(places)
+        symbol = rf"\delta^{{{text(node.name)}}}_{{{place(self.index, sample)}}}"
+        return constant(symbol, total).at(places)
 
     def _share_of(self, node: Node, slot: int, sample: int, index: Index | None = None) -> Draft:
         at = Place(self.view, node, sample, self.index if index is None else index)
@@ -161,7 +168,7 @@ class _Inspection:
         slot, *rest = self.index
         sample = self._check(node.input_shapes[slot], tuple(rest))
         draft = self._share_of(node, slot, sample, tuple(rest))
-        return draft.total, draft, rf"\delta^{{\text{{{self.name}}}}}_{{{place(rest, sample)}}}"
+        return draft.total, draft, rf"\delta^{{{text(self.name)}}}_{{{place(rest, sample)}}}"
 
     def _of_tensor(self) -> tuple[float, Draft, str]:
         network = self.view.network
@@ -182,16 +189,23 @@ class _Inspection:
 
     def _with_penalties(self, draft: Draft) -> Draft:
         network = self.view.network
-        if self.name not in network.regularized or not network.regularization:
+        if self.name not in network.regularized:
             return draft
-        parameter = network.parameters[self.name]
-        slopes = [
-            sum_of(
-                constant(rf"\text{{slope of {type(penalty).__name__}}}", float(penalty.gradient(parameter)[self.index]))
+        return draft.plus(*(self._slope(penalty) for penalty in network.regularization))
+
+    def _slope(self, penalty: Penalty) -> Sum:
+        """Return what a penalty adds to the gradient of this parameter."""
+        parameter = self.view.network.parameters[self.name]
+        own = np.array([parameter[self.index]], np.float64)
+        theta = Column(r"\theta_#", own, Places(self.name, "parameter", one(self.index), None))
+        if type(penalty) is L2:
+            return sum_of(constant(r"\lambda_{L2}", penalty.strength), theta)
+        if type(penalty) is L1:
+            return sum_of(
+                constant(r"\lambda_{L1}", penalty.strength), theta.through(np.sign, r"\operatorname{sign}\theta_#")
             )
-            for penalty in network.regularization
-        ]
-        return draft.plus(*slopes)
+        slope = float(penalty.gradient(parameter)[self.index])
+        return sum_of(constant(text(f"slope of {type(penalty).__name__}"), slope))
 
     def _inner(self) -> tuple[float, Draft, str]:
         path, _, key = self.name.rpartition(".")
@@ -202,7 +216,7 @@ class _Inspection:
         shape = who.inner_shape(node.layer, node.shape, key)
         sample = self._check(shape)
         draft = who.inner(node.layer, Place(self.view, node, sample, self.index), key)
-        return draft.total, draft, rf"\text{{{key}}}_{{{place(self.index, self.sample)}}}"
+        return draft.total, draft, rf"{text(key)}_{{{place(self.index, self.sample)}}}"
 
     def _of_loss(self) -> tuple[float, Draft, str]:
         if self.name != LOSS:
@@ -228,8 +242,8 @@ class _Inspection:
 
     def _symbol(self, letter: str) -> str:
         below = place(self.index, self.sample)
-        text = letter if letter.startswith("\\") or len(letter) == 1 else rf"\text{{{letter}}}"
-        return f"{text}_{{{below}}}" if below else text
+        symbol = letter if letter.startswith("\\") or len(letter) == 1 else text(letter)
+        return f"{symbol}_{{{below}}}" if below else symbol
 
     def _check(self, shape: Shape, index: Index | None = None) -> int:
         """Return the sample; raise unless it and the index lie inside the array."""

@@ -36,15 +36,17 @@ class Places:
         row = self.index[min(term, len(self.index) - 1)]
         return Link(self.node, self.what, tuple(int(i) for i in row), self._sample(term))
 
-    def region(self) -> Region:
-        """Return the cells of all terms as ranges."""
+    def regions(self) -> tuple[Region, ...]:
+        """Return the cells of all terms as ranges; nothing if there are no terms."""
+        if not len(self.index):
+            return ()
         spread = isinstance(self.sample, np.ndarray) and len(np.unique(self.sample)) > 1
         ranges: list[tuple[int, int, int]] = []
         for numbers in self.index.T:
             found = np.unique(numbers)
             step = reduce(gcd, (int(n) for n in np.unique(np.diff(found))), 0) or 1
             ranges.append((int(found[0]), int(found[-1]) + 1, step))
-        return Region(self.node, self.what, None if spread else self._sample(0), tuple(ranges))
+        return (Region(self.node, self.what, None if spread else self._sample(0), tuple(ranges)),)
 
     def _sample(self, term: int) -> int | None:
         if isinstance(self.sample, np.ndarray):
@@ -80,6 +82,10 @@ class Column:
         """Return the column with the cells that its numbers stand in."""
         return replace(self, places=places)
 
+    def regions(self) -> tuple[Region, ...]:
+        """Return the cells that the numbers stand in as ranges."""
+        return self.places.regions() if self.places else ()
+
     def factor(self, term: int) -> Factor:
         """Return the factor of one term."""
         value = float(self.values[min(term, len(self.values) - 1)])
@@ -106,8 +112,7 @@ class Sum:
     @property
     def values(self) -> Array:
         """The terms, (n,)."""
-        with np.errstate(all="ignore"):
-            return reduce(np.multiply, (column.values for column in self.columns))
+        return reduce(np.multiply, (column.values for column in self.columns))
 
     def term(self, row: int, value: float) -> Term:
         """Return one term."""
@@ -165,7 +170,8 @@ class Draft:
         values = np.concatenate(self._columns)
         keep = np.ones(len(values), bool)
         if len(values) > limit:
-            keep[np.argsort(-abs(values), kind="stable")[limit:]] = False
+            sizes = np.nan_to_num(abs(values), nan=np.inf)
+            keep[np.argsort(-sizes, kind="stable")[limit:]] = False
         terms: list[Term] = []
         start = 0
         for part, own in zip(self.sums, self._columns, strict=True):
@@ -180,8 +186,8 @@ class Draft:
         for part in self.sums:
             for column in part.columns:
                 places = column.places
-                if places is not None and places.what in ("value", "delta") and len(places.index):
-                    found.setdefault(places.region())
+                if places is not None and places.what in ("value", "delta"):
+                    found.update(dict.fromkeys(places.regions()))
         return tuple(found)
 
 

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from pellucid.explain import Factor, Term
+from pellucid.explain.cells.latex import number, text, written_out
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.0, "0"),
+        (-0.0, "0"),
+        (7.0, "7"),
+        (-1234567.0, "-1234567"),
+        (0.12345, "0.1235"),
+        (-0.5, "-0.5"),
+        (0.001, "0.001"),
+        (0.00099999, r"0.001"),
+        (0.0009, r"9.000 \cdot 10^{-4}"),
+        (1234.56, "1235"),
+        (9999.96, r"1.000 \cdot 10^{4}"),
+        (12345.6, r"1.235 \cdot 10^{4}"),
+        (-4.2e-9, r"-4.200 \cdot 10^{-9}"),
+        (1e30, r"1.000 \cdot 10^{30}"),
+        (math.inf, r"\infty"),
+        (-math.inf, r"-\infty"),
+        (math.nan, r"\text{NaN}"),
+    ],
+)
+def test_numbers_have_four_digits(value: float, shown: str) -> None:
+    assert number(value) == shown
+
+
+def test_names_stand_as_they_are() -> None:
+    assert text("bn_1.running_var") == r"\text{bn\_1.running\_var}"
+    assert text("50% #1 {a}$b&c") == r"\text{50\% ♯1 \{a\}\$b\&c}"
+
+
+def term(*factors: float) -> Term:
+    return Term(math.prod(factors), tuple(Factor("x", value) for value in factors))
+
+
+def test_a_sum_is_written_with_its_signs() -> None:
+    terms = [term(0.5, -2.0), term(-1.0, 3.0), term(2.0)]
+    assert written_out(terms, 0, None, -2.0) == r"0.5 \cdot \left(-2\right) - 1 \cdot 3 + 2 = -2"
+    assert written_out(terms[2:], 0, r"\Big(#\Big)^{1/2}", 2**0.5) == r"\Big(2\Big)^{1/2} = 1.414"
+    assert written_out([], 0, None, 3.0) == ""
+
+
+def test_a_long_sum_shows_its_largest_terms_in_their_order() -> None:
+    terms = [term(value) for value in (1.0, -9.0, 2.0, 8.0, 3.0, 7.0, 4.0, math.nan)]
+    assert written_out(terms, 10, None, 5.0) == (
+        r"-9 + 8 + 3 + 7 + 4 + \text{NaN} + \underbrace{\dots}_{12\ \text{more}} = 5"
+    )
