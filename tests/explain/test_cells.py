@@ -217,6 +217,7 @@ def test_a_max_pool_tells_its_route() -> None:
     trace = net.trace(np.array([[[[1.0, 5, 2, 2], [3, 4, 0, 1]]]]), [[0.0]])
     first, second = (inspect(net, trace, "pool", (0, 0, m)) for m in (0, 1))
     assert first.terms[0].factors[0].link == Link("input", "value", (0, 0, 1), 0)
+    assert first.numbers == r"\max\left(1,\; 5,\; 3,\; 4\right) = 5"
     assert first.notes == ("The largest of the window's 4 pixels sits at (0, 1).",)
     assert second.notes[1] == "2 pixels are equally large; the first one wins."
     won, lost = (inspect(net, trace, "input", (0, 0, v), what="delta") for v in (1, 0))

@@ -156,12 +156,14 @@ def test_a_cell_is_json() -> None:
             {
                 "label": "w_{0,1}",
                 "value": 2.0,
+                "shown": "2",
                 "link": {"node": "fc.weight", "what": "parameter", "index": [0, 1], "sample": None},
                 "argument": None,
             },
             {
                 "label": "x_{0,1}",
                 "value": 10.0,
+                "shown": "10",
                 "link": {"node": "input", "what": "value", "index": [1], "sample": 0},
                 "argument": None,
             },

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from pellucid.explain import Factor, Term
-from pellucid.explain.cells.latex import number, text, written_out
+from pellucid.explain.cells.latex import applied, listed, number, text, written_out
 
 
 @pytest.mark.parametrize(
@@ -39,8 +39,18 @@ def test_names_stand_as_they_are() -> None:
     assert text("50% #1 {a}$b&c") == r"\text{50\% ♯1 \{a\}\$b\&c}"
 
 
+def test_a_function_is_written_with_its_argument() -> None:
+    assert applied(r"\frac{1}{1 + e^{-x_#}}", 0.5) == r"\frac{1}{1 + e^{-0.5}}"
+    assert applied("(1 - y_#^2)", -0.25) == r"(1 - \left(-0.25\right)^2)"
+    assert applied(r"\frac{1}{\sqrt{\sigma^2_# + \epsilon}}", 2e-5) == (
+        r"\frac{1}{\sqrt{\left(2.000 \cdot 10^{-5}\right) + \epsilon}}"
+    )
+    assert listed(r"\max", [0.5, -1.0]) == r"\max\left(0.5,\; -1\right)"
+    assert listed(r"\max", list(map(float, range(17)))).endswith(r"14,\; 15,\; \dots\right)")
+
+
 def term(*factors: float) -> Term:
-    return Term(math.prod(factors), tuple(Factor("x", value) for value in factors))
+    return Term(math.prod(factors), tuple(Factor("x", value, number(value)) for value in factors))
 
 
 def test_a_sum_is_written_with_its_signs() -> None:

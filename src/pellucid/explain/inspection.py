@@ -11,7 +11,7 @@ from pellucid.errors import ConfigError, ShapeError
 from pellucid.explain.cell import LOSS, Cell
 from pellucid.explain.cells import explainer
 from pellucid.explain.cells.draft import Column, Draft, Index, Places, Sum, constant, one, sum_of
-from pellucid.explain.cells.latex import place, text, written_out
+from pellucid.explain.cells.latex import number, place, text, written_out
 from pellucid.explain.cells.loss import LossCells
 from pellucid.explain.cells.place import Place, View
 from pellucid.graph import INPUT, Node
@@ -74,9 +74,13 @@ def inspect(
         value, draft, symbol = found.open()
         terms, omitted, omitted_sum = draft.cut(limit)
     outer = draft.outer[0] if draft.outer else None
+    if draft.written is None:
+        numbers = written_out(terms, omitted, outer, draft.total)
+    else:
+        numbers = f"{draft.written} = {number(draft.total)}"
     return Cell(
         node=name, what=what, index=found.index, sample=found.sample, value=value, symbol=symbol, by=draft.by,
-        formula=draft.formula, source=draft.source, numbers=written_out(terms, omitted, outer, draft.total),
+        formula=draft.formula, source=draft.source, numbers=numbers,
         terms=terms, omitted=omitted, omitted_sum=omitted_sum, outer=outer, total=draft.total, reads=draft.regions(),
         notes=draft.notes,
     )  # fmt: skip

@@ -11,7 +11,7 @@ import numpy as np
 
 from pellucid.arrays import Array
 from pellucid.explain.cell import Factor, Link, Region, Term
-from pellucid.explain.cells.latex import place
+from pellucid.explain.cells.latex import applied, number, place
 
 Index = tuple[int, ...]
 
@@ -90,12 +90,13 @@ class Column:
         """Return the factor of one term."""
         value = float(self.values[min(term, len(self.values) - 1)])
         if self.places is None:
-            return Factor(self.symbol, value)
+            return Factor(self.symbol, value, number(value))
         link = self.places.link(term)
         label = self.symbol.replace("#", "{" + place(link.index, link.sample) + "}")
         if self.arguments is None:
-            return Factor(label, value, link)
-        return Factor(label, value, link, float(self.arguments[min(term, len(self.arguments) - 1)]))
+            return Factor(label, value, number(value), link)
+        argument = float(self.arguments[min(term, len(self.arguments) - 1)])
+        return Factor(label, value, applied(self.symbol, argument), link, argument)
 
 
 def constant(symbol: str, value: float) -> Column:
@@ -132,6 +133,7 @@ class Draft:
         formula, source, by, notes: as in :class:`~pellucid.explain.cell.Cell`.
         sums: what is added; none for a number that is given.
         outer: LaTeX and the function that makes the number of the sum; None where it is the sum.
+        written: LaTeX of the numbers on the formula's right side; the sum, written out, if None.
         reads: cells read beside those that the terms link to.
         given: the number, where there are no sums.
     """
@@ -141,6 +143,7 @@ class Draft:
     by: str
     sums: Sequence[Sum] = ()
     outer: tuple[str, Callable[[float], float]] | None = None
+    written: str | None = None
     reads: tuple[Region, ...] = ()
     notes: tuple[str, ...] = ()
     given: float | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from math import inf, isfinite, isnan
 
@@ -9,6 +10,11 @@ from pellucid.explain.cell import Term
 
 #: terms that are written out; of a longer sum the largest, in its order
 SHOWN = 6
+#: numbers that an operator over a window lists
+MOST = 16
+
+#: a letter with indices below, as symbols have it
+_LETTER = re.compile(r"(\\[a-zA-Z]+|[a-zA-Z])(\^2)?_#")
 
 _ESCAPES = str.maketrans(
     {"#": "♯", "\\": r"\textbackslash ", "^": r"\textasciicircum ", "~": r"\textasciitilde "}
@@ -44,8 +50,22 @@ def text(words: str) -> str:
 
 def product(term: Term) -> str:
     """Return the factors of a term with dots between them, negative ones in brackets."""
-    first, *others = (number(factor.value) for factor in term.factors)
+    first, *others = (factor.shown for factor in term.factors)
     return r" \cdot ".join([first, *(rf"\left({other}\right)" if other[0] == "-" else other for other in others)])
+
+
+def applied(symbol: str, argument: float) -> str:
+    """Return a function's symbol with a number in place of the letter that ``#`` stands below."""
+    written = number(argument)
+    if written[0] == "-" or "cdot" in written:
+        written = rf"\left({written}\right)"
+    return _LETTER.sub(lambda _: written, symbol)
+
+
+def listed(operator: str, values: Sequence[float]) -> str:
+    """Return an operator and the numbers it is applied to, the first ones if there are many."""
+    shown = [number(value) for value in values[:MOST]] + [r"\dots"] * (len(values) > MOST)
+    return operator + r"\left(" + r",\; ".join(shown) + r"\right)"
 
 
 def written_out(terms: Sequence[Term], omitted: int, outer: str | None, total: float) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from pellucid.arrays import Array
 from pellucid.explain.cells.draft import Column, Draft, constant, grid, one, sum_of
 from pellucid.explain.cells.explainer import Explainer
+from pellucid.explain.cells.latex import listed
 from pellucid.explain.cells.place import Place
 from pellucid.explain.cells.taps import outputs_reading, taps_inside
 from pellucid.layers import AvgPool2d, GlobalAvgPool2d, LPPool2d, MaxPool2d
@@ -44,8 +45,9 @@ class MaxPool2dCells(WindowCells[MaxPool2d]):
         note = f"The largest of the window's {len(pixels)} pixels sits at {_where(winner)}."
         ties = int((at.inputs(pixels).values == at.x[tuple(winner)]).sum())
         notes = (note, f"{ties} pixels are equally large; the first one wins.") if ties > 1 else (note,)
+        written = listed(r"\max", at.inputs(pixels).values.tolist())
         reads = at.inputs(pixels).regions()
-        return self.forward(layer, at, sum_of(at.inputs(winner[None])), reads=reads, notes=notes)
+        return self.forward(layer, at, sum_of(at.inputs(winner[None])), written=written, reads=reads, notes=notes)
 
     def share(self, layer: MaxPool2d, at: Place, slot: int) -> Draft:
         """Explain dx: the δ of every window that this pixel has won."""
