@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+import json
 import math
+import shutil
+import subprocess
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from pellucid.explain import Factor, Term
+from pellucid import Network, zoo
+from pellucid.explain import Factor, Term, inspect
 from pellucid.explain.cells.latex import applied, listed, number, text, written_out
 
 
@@ -65,3 +71,36 @@ def test_a_long_sum_shows_its_largest_terms_in_their_order() -> None:
     assert written_out(terms, 10, None, 5.0) == (
         r"-9 + 8 + 3 + 7 + 4 + \text{NaN} + \underbrace{\dots}_{12\ \text{more}} = 5"
     )
+
+
+EXPLORER = Path(__file__).parents[2] / "explorer"
+RENDER = """
+const katex = require("katex");
+for (const line of JSON.parse(require("fs").readFileSync(0, "utf8")))
+  katex.renderToString(line, { throwOnError: true, strict: "error", displayMode: true });
+"""
+
+
+def latex_of(net: Network) -> set[str]:
+    """Return what cells of every node and parameter of a network show."""
+    rng = np.random.default_rng(1)
+    trace = net.trace(rng.normal(size=(2, *net.input_shape)), [0, 1])
+    asked = [(step.name, what, step.output.shape[1:]) for step in trace for what in ("value", "delta")]
+    asked += [(name, "gradient", parameter.shape) for name, parameter in net.parameters.items()]
+    asked += [("loss", what, ()) for what in ("loss", "sample_loss", "weight")] + [("loss", "prediction", (2,))]
+    found: set[str] = set()
+    for name, what, shape in asked:
+        cell = inspect(net, trace, name, tuple(n // 2 for n in shape), what=what)
+        found |= {cell.symbol, cell.formula, cell.numbers}
+        found |= {text for term in cell.terms for factor in term.factors for text in (factor.label, factor.shown)}
+    return found
+
+
+@pytest.mark.skipif(not (EXPLORER / "node_modules/katex").exists() or not shutil.which("node"),
+                    reason="needs Node, and KaTeX in explorer/node_modules")  # fmt: skip
+@pytest.mark.parametrize("name", ["nguyen", "grishin"])
+def test_the_explorer_can_set_all_of_it(name: str) -> None:
+    settings = {"batch_norm": True} if name == "grishin" else {}
+    latex = json.dumps(sorted(latex_of(zoo.build(name, **settings))))
+    done = subprocess.run(["node", "-e", RENDER], input=latex, cwd=EXPLORER, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
