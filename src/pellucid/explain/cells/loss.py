@@ -11,7 +11,7 @@ from pellucid.errors import ConfigError
 from pellucid.explain.cell import LOSS
 from pellucid.explain.cells.activations import sigmoid
 from pellucid.explain.cells.draft import Column, Draft, Index, Places, Sum, constant, grid, one, sum_of
-from pellucid.explain.cells.latex import text
+from pellucid.explain.cells.latex import number, text
 from pellucid.explain.cells.place import View
 from pellucid.losses import CrossEntropy, LogLoss, Loss, SquaredError
 
@@ -103,10 +103,14 @@ class LossCells:
             no = p.becoming(np.logaddexp(0, a.values), r"\big(-\ln(1 - p_#)\big)")
             return self._draft(self._forward, sum_of(y, yes), sum_of(y.through(lambda v: 1 - v, r"(1 - y_#)"), no))
         if self._is(SquaredError):
-            half = constant(r"\tfrac{1}{2}", 0.5)
-            distance = self._prediction_of(every).through(lambda p: (p - y.values) ** 2, r"(p_# - y)^2")
-            return self._draft(self._forward, sum_of(half, distance))
+            return self._draft(self._forward, *(self._distance(k) for k in range(self._classes)))
         return self._draft(self._forward, given=self.sample_loss(self.sample), notes=(self._own("per_sample"),))
+
+    def _distance(self, k: int) -> Sum:
+        """Return ½ (p_k − y_k)², the target written as its number."""
+        y = float(self.view.trace.target[self.sample, k])
+        symbol = rf"(p_# {'+' if y < 0 else '-'} {number(abs(y))})^2"
+        return sum_of(constant(r"\tfrac{1}{2}", 0.5), self._prediction((k,)).through(lambda p: (p - y) ** 2, symbol))
 
     def _explain_loss(self) -> Draft:
         """Explain J = Σ w_t ℓ_t and the penalties."""
