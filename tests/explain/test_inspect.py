@@ -320,6 +320,20 @@ def test_other_losses_have_no_partition() -> None:
         inspect(net, trace, "loss", (), what="partition")
 
 
+def test_a_trace_of_another_network_is_refused() -> None:
+    trace = traced(Network([Linear(2, name="fc")], (2,)))
+    with pytest.raises(ConfigError, match="the trace is of another network: its layers have other names"):
+        inspect(Network([Linear(2, name="out")], (2,)), trace, "out", (1,))
+
+
+def test_an_index_may_be_of_numpy() -> None:
+    net = Network([Linear(2, name="fc")], (2,))
+    cell = inspect(net, traced(net), "fc", np.array([1]))
+    assert cell.index == (1,)
+    assert type(cell.index[0]) is int
+    json.dumps(cell.to_json())
+
+
 def test_a_trace_of_before_a_training_step_is_refused() -> None:
     net = Network([Linear(2)], (2,))
     trace = traced(net)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import index as as_index
 
 import numpy as np
 
@@ -50,7 +51,7 @@ def inspect(
         limit: terms to return at most.
 
     Raises:
-        ConfigError: there is no such number, or the trace is older than the network's last training step.
+        ConfigError: there is no such number, or the trace is of another network or of before its last training step.
         ShapeError: the index or the sample lies outside the array.
 
     Example:
@@ -61,6 +62,8 @@ def inspect(
         >>> cell.numbers
         '0 + 1 \\\\cdot 1 + 1 \\\\cdot 2 + 1 \\\\cdot 4 = 7'
     """
+    if [step.name for step in trace] != [node.name for node in network.graph.nodes]:
+        raise ConfigError("the trace is of another network: its layers have other names")
     if trace.step != network.step:
         raise ConfigError(
             f"the trace was made at step {trace.step}, the network has gone on to step {network.step}; trace it again"
@@ -69,7 +72,7 @@ def inspect(
         raise ConfigError(f"no kind of number called {what!r}; there are {', '.join(_KINDS)}")
     if limit < 1:
         raise ConfigError(f"limit must be at least 1; got {limit}")
-    found = _Inspection(View(network, trace), name, tuple(index), sample, what)
+    found = _Inspection(View(network, trace), name, tuple(map(as_index, index)), sample, what)
     with np.errstate(all="ignore"):  # a number that is not finite shows itself in the cell
         value, draft, symbol = found.open()
         terms, omitted, omitted_sum = draft.cut(limit)
