@@ -11,8 +11,11 @@ import pytest
 from harness import random_window
 from opened import assert_opens, number_at
 
+import pellucid.layers
 from pellucid import Input, Network
 from pellucid.explain import Link, Trace, inspect
+from pellucid.explain.cells import explainer
+from pellucid.explain.cells.explainer import Explainer
 from pellucid.layers import (
     ELU,
     Add,
@@ -34,6 +37,7 @@ from pellucid.layers import (
     PadChannels,
     ReLU,
     Residual,
+    Sequential,
     Sigmoid,
     Softmax,
     Tanh,
@@ -81,6 +85,18 @@ VECTORS = {
     "sum of itself": Add(),
     "branches": Concat([Linear(2), ReLU()]),
 }
+
+
+def test_no_layer_is_left_out() -> None:
+    """Every layer of the library that computes is among those that are opened here, and has someone to explain it."""
+    spelled_out = {Layer, Sequential, Residual}
+    computing = {
+        kind for kind in vars(pellucid.layers).values() if isinstance(kind, type) and issubclass(kind, Layer)
+    } - spelled_out
+    opened = {type(layer) for layer in (*MAPS.values(), *VECTORS.values())}
+    assert computing <= opened
+    assert all(type(explainer(layer)) is not Explainer for layer in (*MAPS.values(), *VECTORS.values())
+               if type(layer) not in spelled_out)  # fmt: skip
 
 
 def network_with(layer: Layer, shape: tuple[int, ...], **settings: Any) -> Network:
