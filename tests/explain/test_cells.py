@@ -228,6 +228,19 @@ def test_a_convolution_opens_into_the_sum_on_paper() -> None:
     ]
 
 
+def test_a_window_of_zeros_sends_nothing_back() -> None:
+    """Its 2-norm has no derivative; 0 is taken there."""
+    net = Network([LPPool2d(2, stride=1, name="pool"), Flatten(), Linear(1)], (1, 2, 3), loss="squared_error")
+    trace = net.trace(np.array([[[[0.0, 0, 3], [0, 0, 4]]]]), [[2.0]])
+    silent, heard = (inspect(net, trace, "input", (0, 1, v), what="delta") for v in (0, 2))
+    assert (silent.value, silent.total, silent.terms) == (0.0, 0.0, ())
+    delta = number_at(net, trace, Link("pool", "delta", (0, 0, 1), 0))
+    assert heard.total == pytest.approx(delta * 4 / 5)
+    assert inspect(net, trace, "pool", (0, 0, 0)).total == 0
+    pooled = inspect(net, trace, "pool", (0, 0, 1))
+    assert pooled.numbers == r"\Big(|0|^{2} + |3|^{2} + |0|^{2} + |4|^{2}\Big)^{1/2} = 5"
+
+
 def test_a_max_pool_tells_its_route() -> None:
     net = Network([MaxPool2d(2, name="pool"), Flatten(), Linear(1)], (1, 2, 4), loss="squared_error")
     trace = net.trace(np.array([[[[1.0, 5, 2, 2], [3, 4, 0, 1]]]]), [[0.0]])
