@@ -20,7 +20,7 @@ from starlette.staticfiles import StaticFiles
 from pellucid.errors import ConfigError, MissingExtraError, PellucidError, TooLargeError
 from pellucid.explain.explorer.fields import Object
 from pellucid.explain.explorer.guard import Guard
-from pellucid.explain.explorer.handout import handout
+from pellucid.explain.explorer.handout import PAGE, handout
 from pellucid.explain.explorer.openapi import openapi
 from pellucid.explain.explorer.operations import Operation, operations
 from pellucid.explain.explorer.session import Session
@@ -31,8 +31,6 @@ _Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 #: the header that tells which session a request belongs to
 SESSION = "X-Session"
-#: where the built page lies
-PAGE = Path(__file__).parent / "page"
 
 _log = logging.getLogger(__name__)
 

@@ -23,6 +23,9 @@ from pellucid.explain.explorer.view import View
 from pellucid.graph import INPUT
 from pellucid.network import Network
 
+#: where the built page lies
+PAGE = Path(__file__).parent / "page"
+
 #: the element of the page that the data goes into
 _EMPTY = '<script type="text/plain" id="pellucid-handout"></script>'
 _FULL = '<script type="text/plain" id="pellucid-handout">{}</script>'

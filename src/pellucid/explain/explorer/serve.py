@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from pellucid.data.extra import need
 from pellucid.errors import ConfigError
+from pellucid.explain.explorer.handout import PAGE
 from pellucid.explain.explorer.subject import Subject
 
 _HOST = "127.0.0.1"
@@ -32,7 +33,7 @@ def serve(subject: Subject, port: int, *, browse: bool, tell: Callable[[str], No
         need(module, "the explorer is served with Starlette and uvicorn", "pellucid[web]")
     import uvicorn
 
-    from pellucid.explain.explorer.app import PAGE, create_app
+    from pellucid.explain.explorer.app import create_app
 
     if not (PAGE / "index.html").is_file():
         raise ConfigError(f"the explorer's page is not in {PAGE}: build it (explorer/README.md)")
