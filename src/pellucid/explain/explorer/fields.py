@@ -6,7 +6,6 @@ import base64
 import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import isfinite
 from typing import Any, cast
 
 from pellucid.errors import ConfigError
@@ -83,7 +82,7 @@ class Number(Field):
     def read(self, value: Any, where: str) -> float:
         """Return the number."""
         real = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not real or not isfinite(value) or not self.above < value <= self.most:
+        if not real or not self.above < value <= self.most:
             raise ConfigError(
                 f"{where} must be a number above {self.above:g} and up to {self.most:g}, got {_shown(value)}"
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import re
 from collections import deque
 from collections.abc import Iterator
 from math import prod
@@ -27,8 +28,15 @@ from pellucid.network import Network
 PAGE = Path(__file__).parent / "page"
 
 #: the element of the page that the data goes into
-_EMPTY = '<script type="text/plain" id="pellucid-handout"></script>'
-_FULL = '<script type="text/plain" id="pellucid-handout">{}</script>'
+_PLACE = '<script type="text/plain" id="pellucid-handout">{}</script>'
+#: what the page loads from beside it
+_SCRIPT = re.compile(r'<script type="module"[^>]* src="\./([\w.-]+)"></script>')
+_STYLE = re.compile(r'<link rel="stylesheet"[^>]* href="\./([\w.-]+)" ?/?>')
+#: a hand-out needs nothing but itself
+_POLICY = (
+    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; script-src 'unsafe-inline'; "
+    "style-src 'unsafe-inline'; img-src data: blob:; font-src data:\" />"
+)
 #: cells that a hand-out holds, and terms they have in all, at most
 _MOST_CELLS, _MOST_TERMS = 6000, 200_000
 #: numbers of a tensor, and of all of them
@@ -49,17 +57,37 @@ def handout(subject: Subject, session: Session, page: Path) -> bytes:
         page: the folder of the built page.
 
     Raises:
-        ConfigError: the page was built without a hand-out.
+        ConfigError: the page has not been built, or is not one that a hand-out can be made of.
     """
-    try:
-        html = (page / "handout.html").read_text("utf-8")
-    except OSError as error:
-        raise ConfigError(f"there is no page to write: {error}; build it (explorer/README.md)") from error
-    if html.count(_EMPTY) != 1:
-        raise ConfigError(f"{page / 'handout.html'} has no place for the data; build the page again")
+    html = _whole(page)
     # No time stamp: the same numbers give the same file.
     packed = gzip.compress(json.dumps(record(subject, session), allow_nan=False).encode(), mtime=0)
-    return html.replace(_EMPTY, _FULL.format(base64.b64encode(packed).decode())).encode()
+    return html.replace(_PLACE.format(""), _PLACE.format(base64.b64encode(packed).decode())).encode()
+
+
+def _whole(page: Path) -> str:
+    """Return the page with its script and style sheet inside."""
+
+    def script(found: re.Match[str]) -> str:
+        # In a script's texts a backslash before "/" or "!" means nothing, and then they do not end the element.
+        text = re.sub(r"<(?=/script|!--)", r"<\\", _read(page / found[1]), flags=re.IGNORECASE)
+        return f'<script type="module">{text}</script>'
+
+    def style(found: re.Match[str]) -> str:
+        return f"<style>{_read(page / found[1])}</style>"
+
+    html, scripts = _SCRIPT.subn(script, _read(page / "index.html"))
+    html, styles = _STYLE.subn(style, html)
+    if not scripts or not styles or html.count(_PLACE.format("")) != 1 or html.count("<head>") != 1:
+        raise ConfigError(f"{page / 'index.html'} cannot be made into a hand-out; build the page again")
+    return html.replace("<head>", f"<head>\n    {_POLICY}")
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except OSError as error:
+        raise ConfigError(f"the explorer's page is not there ({error}); build it (explorer/README.md)") from error
 
 
 def record(subject: Subject, session: Session) -> dict[str, Any]:
