@@ -63,10 +63,14 @@ function Parameters({ item }: { item: Item }) {
     <>
       {parameters.map(({ name, key, shape }) => (
         <div class="parameter" key={name}>
-          <h4>{key} <span class="shape">{shapeText(shape)}</span></h4>
-          <TensorView of={{ what: "parameter", name }} shape={shape} label={name} wide={WIDE} />
-          <h4>∂J/∂ {key}</h4>
-          <TensorView of={{ what: "gradient", name }} shape={shape} label={`gradient of ${name}`} wide={WIDE} />
+          <div>
+            <h4>{key} <span class="shape">{shapeText(shape)}</span></h4>
+            <TensorView of={{ what: "parameter", name }} shape={shape} label={name} wide={WIDE} />
+          </div>
+          <div>
+            <h4>∂J/∂ {key}</h4>
+            <TensorView of={{ what: "gradient", name }} shape={shape} label={`gradient of ${name}`} wide={WIDE} />
+          </div>
         </div>
       ))}
     </>
