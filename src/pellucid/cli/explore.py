@@ -11,6 +11,7 @@ import typer
 from pellucid.cli.datasets import Asked
 from pellucid.cli.options import ZOO_NAMES, BatchNorm, DataDir, Engine, Resize, TestShare, zoo_settings
 from pellucid.cli.output import results
+from pellucid.cli.predict import class_names
 
 if TYPE_CHECKING:
     from pellucid.data import Dataset
@@ -52,7 +53,8 @@ def explore(
         dataset = _data(data or _trained_on(model), network, data_dir, resize, test_share)
         if dataset is None:
             output.note(f"no data set at hand fits inputs of shape {network.input_shape}; --data gives one")
-        subject = Subject(Path(model).stem, network, dataset)
+        names = class_names(Path(model), network.output_shape[0]) if dataset is None and Path(model).is_file() else ()
+        subject = Subject(Path(model).stem, network, dataset, names, index)
         if export is None:
             from pellucid.explain.explorer.serve import serve
 
@@ -61,14 +63,10 @@ def explore(
 
             serve(subject, port, browse=not no_browser, tell=tell)
             return
-        from pellucid.explain.explorer import handout
-        from pellucid.explain.explorer.handout import PAGE
+        from pellucid.explain.explorer.handout import PAGE, handout
         from pellucid.interop.atomic import write_atomically
 
-        session = Session(subject)
-        if dataset is not None:
-            session.choose("test", index)
-        written = handout(subject, session, PAGE)
+        written = handout(subject, Session(subject), PAGE)
         write_atomically(export, written)
         output.show({}, f"{export}: {len(written):,} bytes")
 

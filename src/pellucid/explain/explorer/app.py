@@ -20,7 +20,7 @@ from starlette.staticfiles import StaticFiles
 from pellucid.errors import ConfigError, MissingExtraError, PellucidError, TooLargeError
 from pellucid.explain.explorer.fields import Object
 from pellucid.explain.explorer.guard import Guard
-from pellucid.explain.explorer.handout import PAGE, handout
+from pellucid.explain.explorer.handout import handout
 from pellucid.explain.explorer.openapi import openapi
 from pellucid.explain.explorer.operations import Operation, operations
 from pellucid.explain.explorer.session import Session
@@ -35,7 +35,7 @@ SESSION = "X-Session"
 _log = logging.getLogger(__name__)
 
 
-def create_app(subject: Subject, page: Path = PAGE) -> Starlette:
+def create_app(subject: Subject, page: Path) -> Starlette:
     """Return the application that explores a subject.
 
     Args:

@@ -54,7 +54,7 @@ def operations(subject: Subject) -> list[Operation]:
         return described
 
     def draw(session: Session, width: int, height: int, channels: int, data: bytes) -> dict[str, Any]:
-        return session.show(from_drawing(width, height, channels, data, shape), "drawing")
+        return session.show(from_drawing(width, height, channels, data, shape, subject.ink), "drawing")
 
     def picture(session: Session, data: bytes) -> dict[str, Any]:
         return session.show(from_file(data, shape), "image")

@@ -7,6 +7,7 @@ import numpy as np
 from pellucid.arrays import Array, Shape
 from pellucid.data import ImageForm
 from pellucid.errors import DataError
+from pellucid.explain.explorer.ink import Ink
 
 
 def from_file(data: bytes, shape: Shape) -> Array:
@@ -21,7 +22,7 @@ def from_file(data: bytes, shape: Shape) -> Array:
     return ImageForm(shape[1:], shape[0] == 1, "pad").decode(data, "the picture")
 
 
-def from_drawing(width: int, height: int, channels: int, data: bytes, shape: Shape) -> Array:
+def from_drawing(width: int, height: int, channels: int, data: bytes, shape: Shape, ink: Ink | None = None) -> Array:
     """Return a drawing as :func:`from_file` does.
 
     Args:
@@ -29,6 +30,7 @@ def from_drawing(width: int, height: int, channels: int, data: bytes, shape: Sha
         channels: 1 for grey, 3 for red, green and blue.
         data: a byte a number, rows first, channels last.
         shape: what the network takes.
+        ink: where the ink is to lie in a grey one; None to shrink the drawing as it is.
 
     Raises:
         DataError: too many bytes, or too few; otherwise as :func:`from_file`.
@@ -41,6 +43,10 @@ def from_drawing(width: int, height: int, channels: int, data: bytes, shape: Sha
         raise DataError(
             f"a drawing of {width}×{height} pixels and {channels} channels has {expected:,} bytes, got {len(data):,}"
         )
+    if ink is not None and channels == 1:
+        framed = ink.frame(np.frombuffer(data, np.uint8).reshape(height, width))
+        height, width = framed.shape
+        data = framed.tobytes()
     kind = b"P5" if channels == 1 else b"P6"
     return from_file(b"%s %d %d 255\n" % (kind, width, height) + data, shape)
 

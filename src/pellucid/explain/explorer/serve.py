@@ -7,6 +7,7 @@ import socket
 import threading
 import webbrowser
 from collections.abc import Callable
+from contextlib import suppress
 
 from pellucid.data.extra import need
 from pellucid.errors import ConfigError
@@ -44,14 +45,15 @@ def serve(subject: Subject, port: int, *, browse: bool, tell: Callable[[str], No
             # The browser asks at once; the socket listens already, so it waits.
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
         config = uvicorn.Config(
-            create_app(subject),
+            create_app(subject, PAGE),
             log_level="warning",
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=1,
             lifespan="off",
         )
-        uvicorn.Server(config).run(sockets=[listening])
+        with suppress(KeyboardInterrupt):  # that is how it ends
+            uvicorn.Server(config).run(sockets=[listening])
 
 
 def _listen(port: int) -> socket.socket:

@@ -48,7 +48,7 @@ class Session:
             self._image, self._label = subject.made_up(), 0
             self._sample: dict[str, Any] = {"source": "made up", "split": None, "index": None}
         else:
-            self._take("test" if len(subject.data.x_test) else "train", 0)
+            self._take("test", subject.first)
 
     def state(self) -> dict[str, Any]:
         """Return the state, as ``docs/explorer-api.md`` has it."""

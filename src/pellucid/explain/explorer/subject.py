@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from pellucid.arrays import Array
 from pellucid.data import Dataset
 from pellucid.errors import DataError
+from pellucid.explain.explorer.ink import Ink
 from pellucid.layers import BatchNorm, BatchNorm2d
 from pellucid.network import Network
 
@@ -28,12 +30,17 @@ class Subject:
         network: with the parameters that every session begins with.
         data: images and labels in the network's shape, or None.
         class_names: what the outputs stand for, in their order; those of the data if there are none.
+        first: number of the test sample that sessions begin with.
+
+    Raises:
+        DataError: the data does not fit the network, or has no such sample.
     """
 
     name: str
     network: Network
     data: Dataset | None = None
     class_names: tuple[str, ...] = ()
+    first: int = 0
 
     def __post_init__(self) -> None:
         if self.data is not None and not self.class_names:
@@ -49,6 +56,10 @@ class Subject:
                 "outputs; give the data that it was made for"
             )
         if self.data is not None:
+            if self.first >= len(self.data.x_test):
+                raise DataError(
+                    f"{self.data.name} has no test image {self.first}; they run from 0 to {len(self.data.x_test) - 1}"
+                )
             self.network.centre_on(self.network.check_images(self.data.x_train))
 
     @property
@@ -88,6 +99,11 @@ class Subject:
         if self.data is None:
             raise DataError("there is no data set; start pellucid explore with --data")
         return self.data
+
+    @cached_property
+    def ink(self) -> Ink | None:
+        """Where the drawings of the data set lie; None if it has none."""
+        return None if self.data is None or len(self.data.input_shape) != 3 else Ink.of(self.data.x_train)
 
     def held(self) -> tuple[Array, Array]:
         """Return test samples to measure a training with: few where the network is deep."""
