@@ -1,7 +1,7 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { figure } from "./draw/figures";
 import { Flow } from "./flow/flow";
-import { messageOf, PageProvider, sameLink, viewOf, type Opened, type Page, type View } from "./page";
+import { addressOf, linkAt, messageOf, PageProvider, sameLink, viewOf, type Opened, type Page, type View } from "./page";
 import { InputPanel } from "./panels/input";
 import { Inspector } from "./panels/inspector";
 import { nudged, NudgePanel } from "./panels/nudge";
@@ -51,6 +51,19 @@ export function App({ source, model, first }: { source: Source; model: Model; fi
     setWrong(null);
     setState(next);
   }, []);
+
+  useEffect(() => {
+    const follow = () => {
+      const asked = linkAt(location.hash);
+      if (asked) open(asked);
+    };
+    follow();
+    addEventListener("hashchange", follow);
+    return () => removeEventListener("hashchange", follow);
+  }, []);
+  useEffect(() => {
+    if (link) history.replaceState(null, "", `#${addressOf(link)}`);
+  }, [link]);
 
   const newest = useRef(0);
   useEffect(() => {

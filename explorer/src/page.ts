@@ -61,8 +61,23 @@ export function nameOf(model: Model, { what, node, index }: Link): string {
   return where;
 }
 
+/** Return the address of a cell, for the part of the page's address behind "#", and the cell of an address. */
+export function addressOf({ what, node, index, sample }: Link): string {
+  return [what, node, index.join(","), ...(sample ? [sample] : [])].map((part) => encodeURIComponent(part)).join("/");
+}
+
+export function linkAt(address: string): Link | null {
+  const [what, node, index, sample] = address.replace(/^#/, "").split("/").map(decodeURIComponent);
+  if (!what || !node) return null;
+  const shared = what === "parameter" || what === "gradient";
+  return {
+    what: what as Link["what"], node, index: index ? index.split(",").map(Number) : [],
+    sample: sample ? Number(sample) : shared ? null : 0,
+  };
+}
+
 export function sameLink(a: Link, b: Link): boolean {
-  return a.node === b.node && a.what === b.what && String(a.index) === String(b.index);
+  return a.node === b.node && a.what === b.what && a.sample === b.sample && String(a.index) === String(b.index);
 }
 
 export function messageOf(error: unknown): string {

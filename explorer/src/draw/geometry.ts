@@ -38,7 +38,8 @@ export interface Bars extends Geometry {
   gap: number;
 }
 
-const SHOWN_AT_FIRST = 16;
+/** maps shown before all are asked for; input maps that filters have at most to stand in one row */
+const [SHOWN_AT_FIRST, ROW] = [16, 12];
 
 /** Return the geometry of (C, H, W), (F, C, H, W), (I, J) or (K,). */
 export function geometryOf(shape: readonly number[], all: boolean, wide: number): Maps | Bars {
@@ -51,8 +52,9 @@ function maps(shape: readonly number[], all: boolean, wide: number): Maps {
   const cols = shape.at(-1)!;
   const total = shape.slice(0, -2).reduce((a, b) => a * b, 1);
   const filters = shape.length === 4;
-  const shown = all ? total : Math.min(total, filters ? Math.max(SHOWN_AT_FIRST, 6 * shape[1]!) : SHOWN_AT_FIRST, total);
-  const columns = filters && shape[1]! <= 12 && shape[1]! > 1 ? shape[1]! : Math.ceil(Math.sqrt(shown * (cols > rows ? 0.5 : 0.8)));
+  const inputs = filters ? shape[1]! : 1;
+  const shown = all ? total : Math.min(total, filters ? (inputs <= ROW ? 6 * inputs : 4 * SHOWN_AT_FIRST) : SHOWN_AT_FIRST);
+  const columns = filters && inputs > 1 && inputs <= ROW ? inputs : Math.ceil(Math.sqrt(0.8 * shown));
   const side = total === 1 ? (shape.length === 2 ? 360 : 148) : filters ? 30 : 60;
   const fit = side / Math.max(rows, cols);
   const widest = (wide - 4 * columns) / columns / cols;

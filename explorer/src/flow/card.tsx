@@ -4,6 +4,9 @@ import type { Item } from "./fold";
 import type { Place } from "./place";
 import { TensorView } from "./tensor_view";
 
+/** widest that a drawing gets, in CSS pixels */
+const WIDE = 400;
+
 interface Props {
   item: Item;
   at: Place;
@@ -32,16 +35,17 @@ export function Card({ item, at, deep, onUnfold, onFold }: Props) {
           {folded ? `${members.length} layers, ending in ${node.name}` : node.kind} <span class="shape">{shapeText(node.shape)}</span>
         </p>
         {folded && <button class="quiet" onClick={() => onUnfold(item.id)}>unfold</button>}
-        {deep && inner && !folded && isFirst(item) && <button class="quiet" onClick={() => onFold(inner)}>fold</button>}
+        {deep && inner && isFirst(item) && <button class="quiet" onClick={() => onFold(inner)}>fold</button>}
       </header>
       {view === "parameters" ? (
         <Parameters item={item} />
       ) : (
         <TensorView
+          key={view}
           of={{ what: view === "forward" ? "value" : "delta", name: node.name }}
           shape={node.shape}
           label={view === "forward" ? `values of ${node.name}` : `δ of ${node.name}`}
-          wide={view === "forward" || view === "backward" ? 320 : 400}
+          wide={WIDE}
         />
       )}
     </section>
@@ -59,10 +63,14 @@ function Parameters({ item }: { item: Item }) {
     <>
       {parameters.map(({ name, key, shape }) => (
         <div class="parameter" key={name}>
-          <h4>{key} <span class="shape">{shapeText(shape)}</span></h4>
-          <TensorView of={{ what: "parameter", name }} shape={shape} label={name} wide={400} />
-          <h4>∂J/∂ {key}</h4>
-          <TensorView of={{ what: "gradient", name }} shape={shape} label={`gradient of ${name}`} wide={400} />
+          <div>
+            <h4>{key} <span class="shape">{shapeText(shape)}</span></h4>
+            <TensorView of={{ what: "parameter", name }} shape={shape} label={name} wide={WIDE} />
+          </div>
+          <div>
+            <h4>∂J/∂ {key}</h4>
+            <TensorView of={{ what: "gradient", name }} shape={shape} label={`gradient of ${name}`} wide={WIDE} />
+          </div>
         </div>
       ))}
     </>
@@ -74,5 +82,5 @@ function ownsParameter(node: Item["node"], name: string | undefined): boolean {
 }
 
 function isFirst(item: Item): boolean {
-  return item.within.at(-1)!.endsWith(` from ${item.node.name}`);
+  return item.within.at(-1)!.endsWith(` from ${item.members[0]!.name}`);
 }

@@ -33,16 +33,16 @@ export function TensorView({ of, shape, label, wide }: Props) {
   const reads = readsOf(opened, of);
   const link = (index: number[]): Link => ({ node: of.name, what: of.what, index, sample: owned(of) ? null : 0 });
   const few = useMemo(() => geometryOf(shape, false, wide), [shape, wide]);
-  const beyond = [chosen?.[0] ?? 0, (reads[0]?.[0]?.[1] ?? 1) - 1].some((first) => first >= few.shown) && shape.length === 3;
+  const beyond = chosen !== null && few.kind === "maps" && ravel(chosen.slice(0, -2), shape.slice(0, -2)) >= few.shown;
   const all = asked || beyond || few.shown === few.total;
   const geometry = useMemo(() => (all ? geometryOf(shape, true, wide) : few), [all, few, shape, wide]);
-  const tooLarge = shape.reduce((a, b) => a * b, 1) > TOO_LARGE && shape.length !== 3;
+  const firsts = all ? shape[0]! : Math.ceil(few.shown / (shape.length === 4 ? shape[1]! : 1));
+  const tooLarge = shape.slice(1).reduce((a, b) => a * b, firsts) > TOO_LARGE;
 
   useEffect(() => {
     if (!seen || tooLarge) return;
     let current = true;
-    const part: TensorRef = all || shape.length !== 3 ? of : { ...of, channels: [0, geometry.shown] };
-    numbers.tensor(part).then(
+    numbers.tensor(all ? of : { ...of, channels: [0, firsts] }).then(
       (found) => current && (setTensor(found), setRefusal(null)),
       (error: unknown) => current && setRefusal(messageOf(error)),
     );

@@ -72,13 +72,22 @@ function Mode() {
   const differs = model.nodes.some((node) => node.random || node.kind.startsWith("BatchNorm"));
   if (!differs || !source.live) return null;
   const { live } = source;
+  const { training, batch } = state.mode;
   return (
-    <label class="choice">
-      <input
-        type="checkbox" checked={state.mode.training}
-        onChange={(event) => void live.mode(event.currentTarget.checked, event.currentTarget.checked && model.data ? 8 : 1).then(changed, fail)}
-      />{" "}
-      as while training{state.mode.batch > 1 ? `, in a batch of ${state.mode.batch}` : ""}
-    </label>
+    <div class="choice">
+      <label class="choice">
+        <input type="checkbox" checked={training} onChange={(e) => void live.mode(e.currentTarget.checked, batch).then(changed, fail)} />
+        as while training
+      </label>
+      {model.data && (
+        <label class="choice">
+          in a batch of
+          <input
+            type="number" min="1" max="32" value={batch}
+            onChange={(e) => void live.mode(training, Number(e.currentTarget.value)).then(changed, fail)}
+          />
+        </label>
+      )}
+    </div>
   );
 }

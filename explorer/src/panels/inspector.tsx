@@ -63,7 +63,7 @@ function Opened({ cell }: { cell: Cell }) {
       {cell.numbers && (
         <section>
           <h3>With its numbers</h3>
-          <Tex of={cell.numbers} display />
+          <p class="numbers"><Tex of={cell.numbers} /></p>
         </section>
       )}
       {cell.notes.map((note) => <p class="note">{note}</p>)}

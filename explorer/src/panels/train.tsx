@@ -26,8 +26,9 @@ export function TrainPanel() {
   };
   const follow = async (answer: Promise<Training>, fresh = false) => {
     try {
-      take(await answer, fresh);
+      const told = await answer;
       changed(await source.state());
+      take(told, fresh);
     } catch (error) {
       fail(error);
     }
@@ -49,7 +50,7 @@ export function TrainPanel() {
       </div>
       <div class="row">
         {running
-          ? <button onClick={() => void follow(live.pause())}>Pause</button>
+          ? <button onClick={() => void follow(live.pause().then(() => live.training(last.current)))}>Pause</button>
           : <button onClick={() => run(null)}>Run</button>}
         <button disabled={running} onClick={() => run(1)}>One step</button>
         <button disabled={running} onClick={() => run(20)}>20 steps</button>

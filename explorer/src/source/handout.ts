@@ -1,3 +1,4 @@
+import { ravel } from "../draw/geometry";
 import { bytesOf, unpack, type Packed } from "./packed";
 import type { Cell, Link, Model, Source, State, Tensor, TensorRef } from "./types";
 
@@ -30,10 +31,28 @@ export class Handout implements Source {
       : Promise.reject(new Error(`${name} is too large for a hand-out; open the network with pellucid explore`));
   }
 
-  cell({ what, node, index }: Link): Promise<Cell> {
-    const cell = this.data.cells[`${what} ${node} ${index.join(",")}`];
-    return cell
-      ? Promise.resolve(cell)
-      : Promise.reject(new Error("this hand-out does not hold the sum of this cell; it has those of the strongest cells"));
+  async cell(link: Link): Promise<Cell> {
+    const { what, node, index, sample } = link;
+    const cell = this.data.cells[`${what} ${node} ${index.join(",")}${sample ? ` ${sample}` : ""}`];
+    return cell ?? this.withoutSum(link);
+  }
+
+  /** A hand-out has no room for the sum of every cell; of the others it shows the number and the formula. */
+  private async withoutSum(link: Link): Promise<Cell> {
+    const { what, node, index, sample } = link;
+    const packed = this.data.tensors[`${what} ${node}`];
+    if (!packed || sample) throw new Error("this hand-out does not hold this number");
+    const { shape, data } = unpack(packed);
+    const formula = what === "value" ? this.data.model.nodes.find((n) => n.name === node)?.formula : null;
+    const value = data[ravel(index, shape)]!;
+    return {
+      ...link, value, total: value, symbol: SYMBOLS[what] ?? "y", by: node, formula: formula?.forward ?? "", source: formula?.source ?? "",
+      numbers: "", terms: [], omitted: 0, omitted_sum: 0, outer: null, reads: [],
+      notes: ["A hand-out holds the sums of the strongest cells. This one's opens in pellucid explore."],
+    };
   }
 }
+
+const SYMBOLS: Partial<Record<Link["what"], string>> = {
+  delta: "\\delta", parameter: "w", gradient: "\\frac{\\partial J}{\\partial w}",
+};
