@@ -44,6 +44,7 @@ export async function open(browser, address, options = {}) {
     const own = url.origin === new URL(address).origin || url.protocol === "data:" || url.protocol === "blob:";
     if (!own) faults.push(`asked for ${request.url()}`);
   });
+  page.setDefaultTimeout(10_000);
   await page.goto(address);
   await page.getByRole("heading", { level: 1 }).waitFor();
   return { page, faults, close: () => context.close() };

@@ -53,8 +53,8 @@ export function viewOf({ what }: Link): View | null {
 /** Return how a number is called in a sentence. */
 export function nameOf(model: Model, { what, node, index }: Link): string {
   const classes = node === "loss" || node === model.nodes.at(-1)?.name;
-  const named = classes && index.length === 1 && model.classes[index[0]!];
-  const where = `${node}${index.length ? `[${index.join(", ")}]` : ""}${named ? ` (${named})` : ""}`;
+  const name = classes && index.length === 1 && model.classes[index[0]!];
+  const where = `${node}${index.length ? `[${index.join(", ")}]` : ""}${name && name !== String(index[0]) ? ` (${name})` : ""}`;
   if (what === "delta" || what === "gradient") return `∂J/∂ ${where}`;
   if (what === "share") return `what ${node} sends back to [${index.slice(1).join(", ")}]`;
   if (node === "loss" && what !== "loss") return `${what.replace("_", " ")}${where.slice(4)}`;

@@ -46,12 +46,12 @@ export function InputPanel() {
         </>
       )}
       {live && model.classes.length > 0 && (
-        <label class="row">
-          label{" "}
-          <select value={String(state.sample.label)} onChange={(event) => void live.label(Number(event.currentTarget.value)).then(changed, fail)}>
+        <p class="row">
+          <label for="label">label</label>
+          <select id="label" value={String(state.sample.label)} onChange={(event) => void live.label(Number(event.currentTarget.value)).then(changed, fail)}>
             {model.classes.map((name, k) => <option value={String(k)}>{name}</option>)}
           </select>
-        </label>
+        </p>
       )}
       {live && <Mode />}
       <h3>Prediction</h3>

@@ -130,10 +130,7 @@ function FactorView({ factor }: { factor: Factor }) {
   const text = figure(value);
   if (!link) return <span class="factor"><Tex of={label} /> <b>{text}</b></span>;
   return (
-    <button
-      class="factor" onClick={() => open(link, true)} title={nameOf(model, link)}
-      aria-label={`${text}, ${nameOf(model, link)}: open it`}
-    >
+    <button class="factor" onClick={() => open(link, true)} title={nameOf(model, link)}>
       <Tex of={label} /> <b>{text}</b>
     </button>
   );
