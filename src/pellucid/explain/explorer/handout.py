@@ -38,9 +38,9 @@ _POLICY = (
     "style-src 'unsafe-inline'; img-src data: blob:; font-src data:\" />"
 )
 #: cells that a hand-out holds, and terms they have in all, at most
-_MOST_CELLS, _MOST_TERMS = 6000, 200_000
+_MOST_CELLS, _MOST_TERMS = 3000, 100_000
 #: numbers of a tensor, and of all of them
-_MOST_OF_ONE, _MOST_OF_ALL = 1_000_000, 6_000_000
+_MOST_OF_ONE, _MOST_OF_ALL = 1_000_000, 3_000_000
 #: entries of a vector that all have their cell; links that are followed from a cell
 _WHOLE_VECTOR, _FOLLOWED = 128, 3
 
@@ -61,7 +61,7 @@ def make_handout(subject: Subject, session: Session, page: Path) -> bytes:
     """
     html = _whole(page)
     # No time stamp: the same numbers give the same file.
-    packed = gzip.compress(json.dumps(record(subject, session), allow_nan=False).encode(), mtime=0)
+    packed = gzip.compress(json.dumps(record(subject, session), allow_nan=False).encode(), compresslevel=6, mtime=0)
     return html.replace(_PLACE.format(""), _PLACE.format(base64.b64encode(packed).decode())).encode()
 
 

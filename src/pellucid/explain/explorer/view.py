@@ -11,7 +11,6 @@ import numpy as np
 from pellucid.arrays import Array
 from pellucid.errors import DataError
 from pellucid.explain.explorer.nudge import Nudges
-from pellucid.explain.explorer.packed import strict
 from pellucid.explain.inspection import inspect
 from pellucid.graph import INPUT
 from pellucid.network import Network
@@ -70,4 +69,4 @@ class View:
         Raises:
             ConfigError, ShapeError: there is no such number.
         """
-        return strict(inspect(self._network, self.trace, node, index, sample, what).to_json())
+        return inspect(self._network, self.trace, node, index, sample, what).to_json()
