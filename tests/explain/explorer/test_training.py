@@ -1,3 +1,4 @@
+import threading
 from time import monotonic, sleep
 
 import numpy as np
@@ -97,13 +98,18 @@ def test_pause_go_on_and_reset(subject):
 
 def test_new_settings_take_the_place_of_the_old(subject):
     session = Session(subject)
-    session.run(None, 0.1, 8)
+    for rate in (0.1, 0.2, 0.3):
+        session.run(None, rate, 8)
+    until = monotonic() + 10
+    while len(learning := [t for t in threading.enumerate() if t.name == "explorer training"]) > 1:
+        assert monotonic() < until, learning
+        sleep(0.005)
     session.run(4, 0.2, 8)
     told = finished(session)
     assert told["learning_rate"] == 0.2
     step = told["step"]
     sleep(0.05)
-    assert session.progress()["step"] == step  # one thread, not two
+    assert session.progress()["step"] == step
 
 
 def test_a_loss_that_explodes(dataset):
@@ -117,6 +123,7 @@ def test_a_loss_that_explodes(dataset):
         in told["stopped"]
     )
     assert np.isfinite(session.state()["loss"])
+    assert np.abs(session._network.flat_parameters).max() > 1e6  # not those of the beginning
 
 
 def test_batch_norm_learns_from_single_samples(normalized, dataset):
