@@ -56,6 +56,8 @@ def test_a_network_without_data(cli, page, tmp_path):
 
 
 def test_faults(cli, page, model, tmp_path, monkeypatch):
+    monkeypatch.setattr(handouts, "_MOST_CELLS", 20)
+
     def fault(*arguments):
         return cli("explore", *arguments, code=3).stderr
 

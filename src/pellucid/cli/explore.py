@@ -63,10 +63,10 @@ def explore(
 
             serve(subject, port, browse=not no_browser, tell=tell)
             return
-        from pellucid.explain.explorer.handout import PAGE, handout
+        from pellucid.explain.explorer.handout import PAGE, make_handout
         from pellucid.interop.atomic import write_atomically
 
-        written = handout(subject, Session(subject), PAGE)
+        written = make_handout(subject, Session(subject), PAGE)
         write_atomically(export, written)
         output.show({}, f"{export}: {len(written):,} bytes")
 

@@ -55,12 +55,14 @@ class Factor:
     Attributes:
         label: its symbol, in LaTeX.
         value: the number that is multiplied.
+        shown: the same in LaTeX, or the function with its argument's number in it.
         link: where that number, or the one below, comes from; None for a constant.
         argument: the number at the link, if the factor is a function of it, such as e^x; None if it is that number.
     """
 
     label: str
     value: float
+    shown: str
     link: Link | None = None
     argument: float | None = None
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import index as as_index
+
+import numpy as np
 
 from pellucid.arrays import Shape
 from pellucid.errors import ConfigError, ShapeError
 from pellucid.explain.cell import LOSS, Cell
 from pellucid.explain.cells import explainer
-from pellucid.explain.cells.draft import Column, Draft, Index, Places, constant, one, sum_of
-from pellucid.explain.cells.latex import place, written_out
+from pellucid.explain.cells.draft import Column, Draft, Index, Places, Sum, constant, one, sum_of
+from pellucid.explain.cells.latex import number, place, text, written_out
 from pellucid.explain.cells.loss import LossCells
 from pellucid.explain.cells.place import Place, View
 from pellucid.graph import INPUT, Node
 from pellucid.network import Network
+from pellucid.regularizers import L1, L2, Penalty
 from pellucid.suggestion import did_you_mean
 from pellucid.tracing import Trace
 
@@ -47,7 +51,7 @@ def inspect(
         limit: terms to return at most.
 
     Raises:
-        ConfigError: there is no such number, or the trace is older than the network's last training step.
+        ConfigError: there is no such number, or the trace is of another network or of before its last training step.
         ShapeError: the index or the sample lies outside the array.
 
     Example:
@@ -58,6 +62,8 @@ def inspect(
         >>> cell.numbers
         '0 + 1 \\\\cdot 1 + 1 \\\\cdot 2 + 1 \\\\cdot 4 = 7'
     """
+    if [step.name for step in trace] != [node.name for node in network.graph.nodes]:
+        raise ConfigError("the trace is of another network: its layers have other names")
     if trace.step != network.step:
         raise ConfigError(
             f"the trace was made at step {trace.step}, the network has gone on to step {network.step}; trace it again"
@@ -66,13 +72,18 @@ def inspect(
         raise ConfigError(f"no kind of number called {what!r}; there are {', '.join(_KINDS)}")
     if limit < 1:
         raise ConfigError(f"limit must be at least 1; got {limit}")
-    found = _Inspection(View(network, trace), name, tuple(index), sample, what)
-    value, draft, symbol = found.open()
-    terms, omitted, omitted_sum = draft.cut(limit)
+    found = _Inspection(View(network, trace), name, tuple(map(as_index, index)), sample, what)
+    with np.errstate(all="ignore"):  # a number that is not finite shows itself in the cell
+        value, draft, symbol = found.open()
+        terms, omitted, omitted_sum = draft.cut(limit)
     outer = draft.outer[0] if draft.outer else None
+    if draft.written is None:
+        numbers = written_out(terms, omitted, outer, draft.total)
+    else:
+        numbers = f"{draft.written} = {number(draft.total)}"
     return Cell(
         node=name, what=what, index=found.index, sample=found.sample, value=value, symbol=symbol, by=draft.by,
-        formula=draft.formula, source=draft.source, numbers=written_out(terms, omitted, outer, draft.total),
+        formula=draft.formula, source=draft.source, numbers=numbers,
         terms=terms, omitted=omitted, omitted_sum=omitted_sum, outer=outer, total=draft.total, reads=draft.regions(),
         notes=draft.notes,
     )  # fmt: skip
@@ -86,7 +97,7 @@ class _Inspection:
         self.name = name
         self.index = index
         self.what = what
-        self.sample = None if what in (*_OF_TENSORS, "loss") else sample
+        self.sample = None if what in (*_OF_TENSORS, "loss") else (sample or 0)
 
     def open(self) -> tuple[float, Draft, str]:
         """Return the number, how it comes about, and its symbol."""
@@ -134,20 +145,23 @@ class _Inspection:
             )
         if len(readers) == 1:
             return self._share_of(*readers[0], sample)
-        sums = [sum_of(self._share_column(node, slot, sample)) for node, slot in readers]
+        shares = [(node, slot, self._share_of(node, slot, sample)) for node, slot in readers]
+        sums = [sum_of(self._share_column(node, slot, sample, draft.total)) for node, slot, draft in shares]
         names = ", ".join(node.name for node, _ in readers)
         return Draft(
             r"\frac{\partial J}{\partial x} = \sum_{r} \frac{\partial J}{\partial x}\Big|_{r}",
             'Epelbaum, "Batchpropagation through a ResNet module"',
             self.name,
             sums,
+            reads=tuple(region for _, _, draft in shares for region in draft.regions()),
             notes=(f"{len(readers)} layers read this value, and each sends back its share: {names}.",),
         )
 
-    def _share_column(self, node: Node, slot: int, sample: int) -> Column:
-        total = self._share_of(node, slot, sample).total
+    def _share_column(self, node: Node, slot: int, sample: int, total: float) -> Column:
+        # The label's indices are those of the number that is read; the link's begin with which input it is.
         places = Places(node.name, "share", one((slot, *self.index)), sample)
-        return constant(rf"\delta^{{\text{{{node.name}}}}}_#", total).at(places)
+        symbol = rf"\delta^{{{text(node.name)}}}_{{{place(self.index, sample)}}}"
+        return constant(symbol, total).at(places)
 
     def _share_of(self, node: Node, slot: int, sample: int, index: Index | None = None) -> Draft:
         at = Place(self.view, node, sample, self.index if index is None else index)
@@ -161,7 +175,7 @@ class _Inspection:
         slot, *rest = self.index
         sample = self._check(node.input_shapes[slot], tuple(rest))
         draft = self._share_of(node, slot, sample, tuple(rest))
-        return draft.total, draft, rf"\delta^{{\text{{{self.name}}}}}_{{{place(rest, sample)}}}"
+        return draft.total, draft, rf"\delta^{{{text(self.name)}}}_{{{place(rest, sample)}}}"
 
     def _of_tensor(self) -> tuple[float, Draft, str]:
         network = self.view.network
@@ -182,16 +196,23 @@ class _Inspection:
 
     def _with_penalties(self, draft: Draft) -> Draft:
         network = self.view.network
-        if self.name not in network.regularized or not network.regularization:
+        if self.name not in network.regularized:
             return draft
-        parameter = network.parameters[self.name]
-        slopes = [
-            sum_of(
-                constant(rf"\text{{slope of {type(penalty).__name__}}}", float(penalty.gradient(parameter)[self.index]))
+        return draft.plus(*(self._slope(penalty) for penalty in network.regularization))
+
+    def _slope(self, penalty: Penalty) -> Sum:
+        """Return what a penalty adds to the gradient of this parameter."""
+        parameter = self.view.network.parameters[self.name]
+        own = np.array([parameter[self.index]], np.float64)
+        theta = Column(r"\theta_#", own, Places(self.name, "parameter", one(self.index), None))
+        if type(penalty) is L2:
+            return sum_of(constant(r"\lambda_{L2}", penalty.strength), theta)
+        if type(penalty) is L1:
+            return sum_of(
+                constant(r"\lambda_{L1}", penalty.strength), theta.through(np.sign, r"\operatorname{sign}\theta_#")
             )
-            for penalty in network.regularization
-        ]
-        return draft.plus(*slopes)
+        slope = float(penalty.gradient(parameter)[self.index])
+        return sum_of(constant(text(f"slope of {type(penalty).__name__}"), slope))
 
     def _inner(self) -> tuple[float, Draft, str]:
         path, _, key = self.name.rpartition(".")
@@ -202,7 +223,7 @@ class _Inspection:
         shape = who.inner_shape(node.layer, node.shape, key)
         sample = self._check(shape)
         draft = who.inner(node.layer, Place(self.view, node, sample, self.index), key)
-        return draft.total, draft, rf"\text{{{key}}}_{{{place(self.index, self.sample)}}}"
+        return draft.total, draft, rf"{text(key)}_{{{place(self.index, self.sample)}}}"
 
     def _of_loss(self) -> tuple[float, Draft, str]:
         if self.name != LOSS:
@@ -228,8 +249,8 @@ class _Inspection:
 
     def _symbol(self, letter: str) -> str:
         below = place(self.index, self.sample)
-        text = letter if letter.startswith("\\") or len(letter) == 1 else rf"\text{{{letter}}}"
-        return f"{text}_{{{below}}}" if below else text
+        symbol = letter if letter.startswith("\\") or len(letter) == 1 else text(letter)
+        return f"{symbol}_{{{below}}}" if below else symbol
 
     def _check(self, shape: Shape, index: Index | None = None) -> int:
         """Return the sample; raise unless it and the index lie inside the array."""
@@ -238,7 +259,7 @@ class _Inspection:
         if not good:
             raise ShapeError(f"{self.what} of {self.name!r} has shape {shape}; there is no number at {index}")
         samples = len(self.view.trace.input)
-        sample = 0 if self.sample is None else self.sample
+        sample = self.sample or 0
         if not 0 <= sample < samples:
             raise ShapeError(f"the trace holds {samples} samples; there is no sample {sample}")
         return sample

@@ -227,7 +227,7 @@ def test_sessions_give_way_to_newer_ones(client):
             "ShapeError: value of 'conv' has shape (4, 4, 4); there is",
         ),
         ("GET", "/api/cell?node=conv&index=0,0", None, 400, "ShapeError: value of 'conv' has shape"),
-        ("GET", "/api/cell?node=cnv&index=0", None, 400, "ConfigError: no layer called 'cnv', did you mean 'conv'"),
+        ("GET", "/api/cell?node=cnv&index=0", None, 400, "ConfigError: no layer called 'cnv' (did you mean 'conv'?)"),
         ("GET", "/api/cell?node=conv&index=0,0,0&what=all", None, 400, "ConfigError: no kind of number called 'all'"),
         ("GET", "/api/cell?node=conv&index=0,0,0&sample=1", None, 400, "ShapeError: the trace holds 1 samples"),
         ("GET", "/api/cell?index=0", None, 400, "ConfigError: the query lacks 'node'"),

@@ -8,7 +8,7 @@ import pytest
 
 from pellucid.errors import ConfigError
 from pellucid.explain import inspect
-from pellucid.explain.explorer import Session, handout
+from pellucid.explain.explorer import Session, make_handout
 
 
 def data_of(html):
@@ -17,20 +17,20 @@ def data_of(html):
 
 
 def test_the_page_holds_everything(subject, page):
-    html = handout(subject, Session(subject), page).decode()
+    html = make_handout(subject, Session(subject), page).decode()
     assert "src=" not in html
     assert "href=" not in html
     assert r'<script type="module">const text = "<\/script><\!--";' in html
     assert "<style>body { margin: 0 }\n</style>" in html
     assert "default-src 'none'" in html
     assert html.count("</script>") == 2
-    assert handout(subject, Session(subject), page).decode() == html
+    assert make_handout(subject, Session(subject), page).decode() == html
 
 
 def test_its_numbers_are_those_of_the_trace(subject, page, network, dataset):
     session = Session(subject)
     session.choose("test", 4)
-    told = data_of(handout(subject, session, page).decode())
+    told = data_of(make_handout(subject, session, page).decode())
     trace = network.trace(dataset.x_test[4:5], dataset.y_test[4:5], training=False)
     assert (told["format"], told["model"]["name"], told["state"]["sample"]["index"]) == (1, "small", 4)
     assert told["state"]["loss"] == pytest.approx(trace.loss)
@@ -47,7 +47,7 @@ def test_its_numbers_are_those_of_the_trace(subject, page, network, dataset):
 
 
 def test_its_cells_lead_from_the_loss_to_a_pixel(subject, page, network, dataset):
-    told = data_of(handout(subject, Session(subject), page).decode())
+    told = data_of(make_handout(subject, Session(subject), page).decode())
     cells = told["cells"]
     trace = network.trace(dataset.x_test[:1], dataset.y_test[:1], training=False)
     assert cells["value conv 1,2,3"] == inspect(network, trace, "conv", (1, 2, 3)).to_json()
@@ -68,7 +68,7 @@ def test_its_cells_lead_from_the_loss_to_a_pixel(subject, page, network, dataset
 def test_what_is_too_large_stays_out(subject, page, monkeypatch):
     monkeypatch.setattr("pellucid.explain.explorer.handout._MOST_OF_ONE", 20)
     monkeypatch.setattr("pellucid.explain.explorer.handout._MOST_CELLS", 30)
-    told = data_of(handout(subject, Session(subject), page).decode())
+    told = data_of(make_handout(subject, Session(subject), page).decode())
     assert "value input" not in told["tensors"]
     assert "value fc" in told["tensors"]
     assert len(told["cells"]) == 30
@@ -78,7 +78,7 @@ def test_pages_that_will_not_do(subject, page):
     whole = (page / "index.html").read_text()
     (page / "index.html").write_text(whole.replace("pellucid-handout", "other"))
     with pytest.raises(ConfigError, match=r"index\.html cannot be made into a hand-out; build the page again"):
-        handout(subject, Session(subject), page)
+        make_handout(subject, Session(subject), page)
     (page / "index.html").unlink()
     with pytest.raises(ConfigError, match=r"the explorer's page is not there \(.*No such file"):
-        handout(subject, Session(subject), page)
+        make_handout(subject, Session(subject), page)

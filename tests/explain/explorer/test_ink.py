@@ -42,7 +42,7 @@ def test_centred_by_mass():
     np.testing.assert_allclose(ink.centre, (20, 20), atol=0.5)
 
 
-@pytest.mark.parametrize("box", [(10, 110, 20, 60), (150, 250, 200, 240), (0, 280, 100, 212), (100, 140, 0, 16)])
+@pytest.mark.parametrize("box", [(10, 110, 20, 60), (150, 250, 200, 240), (0, 280, 100, 212), (100, 180, 0, 24)])
 def test_a_drawing_anywhere_comes_where_the_data_has_it(centred, box):
     pytest.importorskip("PIL", reason="drawings shrink with Pillow")
     drawing = stroke((280, 280), box)

@@ -106,19 +106,21 @@ def test_new_settings_take_the_place_of_the_old(subject):
     assert session.progress()["step"] == step  # one thread, not two
 
 
-def test_a_loss_that_explodes(subject):
-    session = Session(subject)
-    session.run(100, 1000, 16)
+def test_a_loss_that_explodes(dataset):
+    network = Network([Flatten(), Linear(3)], (1, 6, 6), loss="squared_error", engine="reference")
+    session = Session(Subject("linear", network, dataset))
+    session.run(1000, 1000, 16)
     told = finished(session)
-    if told["stopped"] is None:  # ReLU died before anything overflowed
-        pytest.fail(f"it should not have been stable: {told['points'][-1]}")
-    assert "not finite; the network keeps the weights it had. Lower the learning rate, 1000" in told["stopped"]
+    assert 1 <= told["step"] < 1000
+    assert (
+        "not finite; the network is back at the last weights with a finite loss. Lower the learning rate, 1000"
+        in told["stopped"]
+    )
     assert np.isfinite(session.state()["loss"])
 
 
-def test_a_batch_that_batch_norm_refuses(normalized, dataset):
+def test_batch_norm_learns_from_single_samples(normalized, dataset):
     session = Session(Subject("normalized", normalized, dataset))
-    session._network.graph  # noqa: B018
     session.run(3, 0.1, 1)
     assert finished(session)["step"] == 3  # 16 pixels a map are enough
 

@@ -100,7 +100,8 @@ class SoftmaxCells(Explainer[Softmax]):
         power = at.inputs(one(at.index)).through(lambda x: np.exp(x - largest), r"e^{x_# - \max x}")
         inverse = at.inner("partition", total, pixel, r"Z_#").through(np.reciprocal, r"\frac{1}{Z_#}")
         notes = (f"The largest x, {largest:.4g}, is taken off every x first; that changes no y.",)
-        return self.forward(layer, at, sum_of(power, inverse), notes=notes)
+        reads = at.inputs(grid(range(at.input_shape[0]), *([i] for i in pixel))).regions()
+        return self.forward(layer, at, sum_of(power, inverse), reads=reads, notes=notes)
 
     def share(self, layer: Softmax, at: Place, slot: int) -> Draft:
         """Explain dx."""

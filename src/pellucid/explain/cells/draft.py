@@ -11,7 +11,7 @@ import numpy as np
 
 from pellucid.arrays import Array
 from pellucid.explain.cell import Factor, Link, Region, Term
-from pellucid.explain.cells.latex import place
+from pellucid.explain.cells.latex import applied, number, place
 
 Index = tuple[int, ...]
 
@@ -36,15 +36,17 @@ class Places:
         row = self.index[min(term, len(self.index) - 1)]
         return Link(self.node, self.what, tuple(int(i) for i in row), self._sample(term))
 
-    def region(self) -> Region:
-        """Return the cells of all terms as ranges."""
+    def regions(self) -> tuple[Region, ...]:
+        """Return the cells of all terms as ranges; nothing if there are no terms."""
+        if not len(self.index):
+            return ()
         spread = isinstance(self.sample, np.ndarray) and len(np.unique(self.sample)) > 1
         ranges: list[tuple[int, int, int]] = []
         for numbers in self.index.T:
             found = np.unique(numbers)
             step = reduce(gcd, (int(n) for n in np.unique(np.diff(found))), 0) or 1
             ranges.append((int(found[0]), int(found[-1]) + 1, step))
-        return Region(self.node, self.what, None if spread else self._sample(0), tuple(ranges))
+        return (Region(self.node, self.what, None if spread else self._sample(0), tuple(ranges)),)
 
     def _sample(self, term: int) -> int | None:
         if isinstance(self.sample, np.ndarray):
@@ -80,16 +82,21 @@ class Column:
         """Return the column with the cells that its numbers stand in."""
         return replace(self, places=places)
 
+    def regions(self) -> tuple[Region, ...]:
+        """Return the cells that the numbers stand in as ranges."""
+        return self.places.regions() if self.places else ()
+
     def factor(self, term: int) -> Factor:
         """Return the factor of one term."""
         value = float(self.values[min(term, len(self.values) - 1)])
         if self.places is None:
-            return Factor(self.symbol, value)
+            return Factor(self.symbol, value, number(value))
         link = self.places.link(term)
         label = self.symbol.replace("#", "{" + place(link.index, link.sample) + "}")
         if self.arguments is None:
-            return Factor(label, value, link)
-        return Factor(label, value, link, float(self.arguments[min(term, len(self.arguments) - 1)]))
+            return Factor(label, value, number(value), link)
+        argument = float(self.arguments[min(term, len(self.arguments) - 1)])
+        return Factor(label, value, applied(self.symbol, argument), link, argument)
 
 
 def constant(symbol: str, value: float) -> Column:
@@ -106,8 +113,7 @@ class Sum:
     @property
     def values(self) -> Array:
         """The terms, (n,)."""
-        with np.errstate(all="ignore"):
-            return reduce(np.multiply, (column.values for column in self.columns))
+        return reduce(np.multiply, (column.values for column in self.columns))
 
     def term(self, row: int, value: float) -> Term:
         """Return one term."""
@@ -127,6 +133,7 @@ class Draft:
         formula, source, by, notes: as in :class:`~pellucid.explain.cell.Cell`.
         sums: what is added; none for a number that is given.
         outer: LaTeX and the function that makes the number of the sum; None where it is the sum.
+        written: LaTeX of the numbers on the formula's right side; the sum, written out, if None.
         reads: cells read beside those that the terms link to.
         given: the number, where there are no sums.
     """
@@ -136,6 +143,7 @@ class Draft:
     by: str
     sums: Sequence[Sum] = ()
     outer: tuple[str, Callable[[float], float]] | None = None
+    written: str | None = None
     reads: tuple[Region, ...] = ()
     notes: tuple[str, ...] = ()
     given: float | None = None
@@ -165,7 +173,8 @@ class Draft:
         values = np.concatenate(self._columns)
         keep = np.ones(len(values), bool)
         if len(values) > limit:
-            keep[np.argsort(-abs(values), kind="stable")[limit:]] = False
+            sizes = np.nan_to_num(abs(values), nan=np.inf)
+            keep[np.argsort(-sizes, kind="stable")[limit:]] = False
         terms: list[Term] = []
         start = 0
         for part, own in zip(self.sums, self._columns, strict=True):
@@ -180,8 +189,8 @@ class Draft:
         for part in self.sums:
             for column in part.columns:
                 places = column.places
-                if places is not None and places.what in ("value", "delta") and len(places.index):
-                    found.setdefault(places.region())
+                if places is not None and places.what in ("value", "delta"):
+                    found.update(dict.fromkeys(places.regions()))
         return tuple(found)
 
 

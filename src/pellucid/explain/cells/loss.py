@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from pellucid.arrays import Array
@@ -9,6 +11,7 @@ from pellucid.errors import ConfigError
 from pellucid.explain.cell import LOSS
 from pellucid.explain.cells.activations import sigmoid
 from pellucid.explain.cells.draft import Column, Draft, Index, Places, Sum, constant, grid, one, sum_of
+from pellucid.explain.cells.latex import number, text
 from pellucid.explain.cells.place import View
 from pellucid.losses import CrossEntropy, LogLoss, Loss, SquaredError
 
@@ -69,7 +72,8 @@ class LossCells:
         if self._is(CrossEntropy):
             notes = (f"The largest output, {self._a.max():.4g}, is taken off every output first; that changes no p.",)
             power = a.through(self._power, r"e^{a_# - \max a}")
-            return self._draft(self._forward, sum_of(power, self._inverse_partition()), notes=notes)
+            reads = self._outputs(grid(range(self._classes))).regions()
+            return self._draft(self._forward, sum_of(power, self._inverse_partition()), reads=reads, notes=notes)
         if self._is(LogLoss):
             return self._draft(self._forward, sum_of(a.through(sigmoid, r"\frac{1}{1 + e^{-a_#}}")))
         if self._is(SquaredError):
@@ -99,10 +103,14 @@ class LossCells:
             no = p.becoming(np.logaddexp(0, a.values), r"\big(-\ln(1 - p_#)\big)")
             return self._draft(self._forward, sum_of(y, yes), sum_of(y.through(lambda v: 1 - v, r"(1 - y_#)"), no))
         if self._is(SquaredError):
-            half = constant(r"\tfrac{1}{2}", 0.5)
-            distance = self._prediction_of(every).through(lambda p: (p - y.values) ** 2, r"(p_# - y)^2")
-            return self._draft(self._forward, sum_of(half, distance))
+            return self._draft(self._forward, *(self._distance(k) for k in range(self._classes)))
         return self._draft(self._forward, given=self.sample_loss(self.sample), notes=(self._own("per_sample"),))
+
+    def _distance(self, k: int) -> Sum:
+        """Return ½ (p_k − y_k)², the target written as its number."""
+        y = float(self.view.trace.target[self.sample, k])
+        symbol = rf"(p_# {'+' if y < 0 else '-'} {number(abs(y))})^2"
+        return sum_of(constant(r"\tfrac{1}{2}", 0.5), self._prediction((k,)).through(lambda p: (p - y) ** 2, symbol))
 
     def _explain_loss(self) -> Draft:
         """Explain J = Σ w_t ℓ_t and the penalties."""
@@ -113,7 +121,7 @@ class LossCells:
         losses = Column(r"\ell_#", each, Places(LOSS, "sample_loss", nothing, samples))
         network = self.view.network
         penalties = [
-            sum_of(constant(rf"\text{{{type(penalty).__name__} of {name}}}", penalty.value(network.parameters[name])))
+            sum_of(constant(text(f"{type(penalty).__name__} of {name}"), penalty.value(network.parameters[name])))
             for name in network.regularized
             for penalty in network.regularization
         ]
@@ -180,8 +188,8 @@ class LossCells:
             getattr(type(self.loss), method) is getattr(kind, method) for method in ("activation", "per_sample")
         )
 
-    def _draft(self, formula: str, *sums: Sum, given: float | None = None, notes: tuple[str, ...] = ()) -> Draft:
-        return Draft(formula, self._source, LOSS, sums, given=given, notes=notes)
+    def _draft(self, formula: str, *sums: Sum, **rest: Any) -> Draft:
+        return Draft(formula, self._source, LOSS, sums, **rest)
 
     def _own(self, method: str) -> str:
         return f"{type(self.loss).__name__} is a loss of your own: its {method} gives this number."

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pellucid.arrays import Array, Shape
-from pellucid.explain.cells.draft import Column, Draft, Index, constant, grid, one, sum_of
+from pellucid.explain.cell import Region
+from pellucid.explain.cells.draft import Column, Draft, Index, Places, constant, grid, one, sum_of
 from pellucid.explain.cells.explainer import Explainer
 from pellucid.explain.cells.place import Place
 from pellucid.layers import BatchNorm, BatchNorm2d, LocalResponseNorm
@@ -30,7 +31,10 @@ class BatchNormCells(Explainer[BatchNorm2d | BatchNorm]):
         unit, found = self._unit(layer, at), self._statistics(layer, at)
         normalized = at.inner("normalized", self._normalized(layer, at, found), at.index, r"\hat{x}_#")
         gamma, beta = self._coefficients(layer, at, unit)
-        return self.forward(layer, at, sum_of(gamma, normalized), sum_of(beta), notes=self._notes(at, found))
+        reads = (*at.inputs(one(at.index)).regions(), *self._shared_region(layer, at, at.node.inputs[0], "value"))
+        return self.forward(
+            layer, at, sum_of(gamma, normalized), sum_of(beta), reads=reads, notes=self._notes(at, found)
+        )
 
     def share(self, layer: BatchNorm2d | BatchNorm, at: Place, slot: int) -> Draft:
         """Explain dx."""
@@ -51,7 +55,7 @@ class BatchNormCells(Explainer[BatchNorm2d | BatchNorm]):
         )
         return self.backward(
             layer, at, "dx", own, sum_of(gamma, inverse, part, dbeta), sum_of(gamma, inverse, part, normalized, dgamma),
-            notes=notes,
+            reads=self._shared_region(layer, at, at.node.name, "delta"), notes=notes,
         )  # fmt: skip
 
     def gradient(self, layer: BatchNorm2d | BatchNorm, at: Place, key: str) -> Draft:
@@ -60,13 +64,14 @@ class BatchNormCells(Explainer[BatchNorm2d | BatchNorm]):
         deltas = at.deltas(where[:, 1:], where[:, 0])
         if key == "bias":
             return self.backward(layer, at, "dbias", sum_of(deltas))
-        # x̂ from y would lose it where γ is 0; from x it takes the statistics, which all these values share.
         found = self._statistics_of(layer, at, at.index)
-        sigma = np.sqrt(found.variance + layer.eps)
-        x = at.inputs(where[:, 1:], where[:, 0])
-        return self.backward(
-            layer, at, "dweight", sum_of(deltas, x.through(lambda v: (v - found.mean) / sigma, r"\hat{x}(x_#)"))
+        x = at.inputs(where[:, 1:], where[:, 0]).values
+        normalized = Column(
+            r"\hat{x}_#",
+            (x - found.mean) / np.sqrt(found.variance + layer.eps),
+            Places(at.full("normalized"), "inner", where[:, 1:], where[:, 0]),
         )
+        return self.backward(layer, at, "dweight", sum_of(deltas, normalized))
 
     def inner(self, layer: BatchNorm2d | BatchNorm, at: Place, key: str) -> Draft:
         """Explain x̂, and the batch's mean and variance."""
@@ -107,6 +112,14 @@ class BatchNormCells(Explainer[BatchNorm2d | BatchNorm]):
         rest = [range(n) for n in at.input_shape[1:]] if isinstance(layer, BatchNorm2d) else []
         return grid(range(len(at.batch)), *([i] for i in unit), *rest)
 
+    def _shared_region(self, layer: BatchNorm2d | BatchNorm, at: Place, node: str, what: str) -> tuple[Region, ...]:
+        """Return the cells of every sample that the statistics are taken over; none where they are the running ones."""
+        if not at.training:
+            return ()
+        whole = tuple((0, n, 1) for n in at.input_shape[1:]) if isinstance(layer, BatchNorm2d) else ()
+        own = tuple((i, i + 1, 1) for i in self._unit(layer, at))
+        return (Region(node, what, None, own + whole),)
+
     def _statistics(self, layer: BatchNorm2d | BatchNorm, at: Place) -> _Statistics:
         return self._statistics_of(layer, at, self._unit(layer, at))
 
@@ -120,7 +133,7 @@ class BatchNormCells(Explainer[BatchNorm2d | BatchNorm]):
         return _Statistics(mean, float(np.square(x - mean).mean()), x.size)
 
     def _normalized(self, layer: BatchNorm2d | BatchNorm, at: Place, found: _Statistics) -> float:
-        return float((at.x[at.index] - found.mean) / np.sqrt(found.variance + layer.eps))
+        return float((float(at.x[at.index]) - found.mean) / np.sqrt(found.variance + layer.eps))
 
     def _coefficients(self, layer: BatchNorm2d | BatchNorm, at: Place, unit: Index) -> tuple[Column, Column]:
         gamma, beta = self._letters(layer)
@@ -154,7 +167,8 @@ class LocalResponseNormCells(Explainer[LocalResponseNorm]):
 
     def value(self, layer: LocalResponseNorm, at: Place) -> Draft:
         """Explain y."""
-        return self.forward(layer, at, sum_of(at.inputs(one(at.index)), self._power(layer, at, at.index)))
+        reads = at.inputs(self._neighbours(layer, at, at.index)).regions()
+        return self.forward(layer, at, sum_of(at.inputs(one(at.index)), self._power(layer, at, at.index)), reads=reads)
 
     def share(self, layer: LocalResponseNorm, at: Place, slot: int) -> Draft:
         """Explain dx."""

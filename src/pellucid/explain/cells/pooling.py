@@ -10,6 +10,7 @@ import numpy as np
 from pellucid.arrays import Array
 from pellucid.explain.cells.draft import Column, Draft, constant, grid, one, sum_of
 from pellucid.explain.cells.explainer import Explainer
+from pellucid.explain.cells.latex import listed
 from pellucid.explain.cells.place import Place
 from pellucid.explain.cells.taps import outputs_reading, taps_inside
 from pellucid.layers import AvgPool2d, GlobalAvgPool2d, LPPool2d, MaxPool2d
@@ -44,18 +45,17 @@ class MaxPool2dCells(WindowCells[MaxPool2d]):
         note = f"The largest of the window's {len(pixels)} pixels sits at {_where(winner)}."
         ties = int((at.inputs(pixels).values == at.x[tuple(winner)]).sum())
         notes = (note, f"{ties} pixels are equally large; the first one wins.") if ties > 1 else (note,)
-        reads = at.inputs(pixels).places
-        assert reads is not None
-        return self.forward(layer, at, sum_of(at.inputs(winner[None])), reads=(reads.region(),), notes=notes)
+        written = listed(r"\max", at.inputs(pixels).values.tolist())
+        reads = at.inputs(pixels).regions()
+        return self.forward(layer, at, sum_of(at.inputs(winner[None])), written=written, reads=reads, notes=notes)
 
     def share(self, layer: MaxPool2d, at: Place, slot: int) -> Draft:
         """Explain dx: the δ of every window that this pixel has won."""
         held = self.holding(layer, at)
         won = [tuple(self._winner(at, self.window(layer, at, row, column))) == at.index for _, row, column in held]
         deltas = at.deltas(held[np.array(won, bool)])
-        seen = at.deltas(held).places if len(held) else None
-        note = f"{len(held)} windows hold this pixel; it is the largest of {sum(won)}, and their δ comes back to it."
-        return self.backward(layer, at, "dx", sum_of(deltas), reads=(seen.region(),) if seen else (), notes=(note,))
+        note = f"It is the largest in {sum(won)} of the {len(held)} windows that hold it; their δ comes back to it."
+        return self.backward(layer, at, "dx", sum_of(deltas), reads=at.deltas(held).regions(), notes=(note,))
 
     def _winner(self, at: Place, pixels: Array) -> Array:
         """Return the first largest of some pixels, as the layer finds it."""

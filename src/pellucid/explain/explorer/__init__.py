@@ -4,8 +4,8 @@
 does.
 """
 
-from pellucid.explain.explorer.handout import handout
+from pellucid.explain.explorer.handout import make_handout
 from pellucid.explain.explorer.session import Session
 from pellucid.explain.explorer.subject import Subject
 
-__all__ = ["Session", "Subject", "handout"]
+__all__ = ["Session", "Subject", "make_handout"]

@@ -20,7 +20,7 @@ from starlette.staticfiles import StaticFiles
 from pellucid.errors import ConfigError, MissingExtraError, PellucidError, TooLargeError
 from pellucid.explain.explorer.fields import Object
 from pellucid.explain.explorer.guard import Guard
-from pellucid.explain.explorer.handout import handout
+from pellucid.explain.explorer.handout import make_handout
 from pellucid.explain.explorer.openapi import openapi
 from pellucid.explain.explorer.operations import Operation, operations
 from pellucid.explain.explorer.session import Session
@@ -87,7 +87,7 @@ def _file(sessions: Sessions, subject: Subject, page: Path, kind: str) -> _Endpo
         if kind == "save":
             body, media, ending = await run_in_threadpool(session.model_file), "application/octet-stream", "safetensors"
         else:
-            body, media, ending = await run_in_threadpool(handout, subject, session, page), "text/html", "html"
+            body, media, ending = await run_in_threadpool(make_handout, subject, session, page), "text/html", "html"
         # A browser takes a name from the page, which knows it; this one holds nothing that a header could not.
         disposition = f'attachment; filename="pellucid.{ending}"'
         return Response(

@@ -134,7 +134,7 @@ class Packed(Field):
 
     def read(self, value: Any, where: str) -> bytes:
         """Return the bytes."""
-        if not isinstance(value, str) or len(value) > self.most * 4 // 3 + 4:
+        if not isinstance(value, str) or len(value) > -(-self.most // 3) * 4:
             raise ConfigError(f"{where} must be base64 of at most {self.most:,} bytes, got {_shown(value)}")
         try:
             return base64.b64decode(value, validate=True)

@@ -48,7 +48,7 @@ _WHOLE_VECTOR, _FOLLOWED = 128, 3
 _Name: TypeAlias = tuple[str, str, tuple[int, ...], int]
 
 
-def handout(subject: Subject, session: Session, page: Path) -> bytes:
+def make_handout(subject: Subject, session: Session, page: Path) -> bytes:
     """Return the HTML file.
 
     Args:
@@ -112,11 +112,15 @@ def _tensors(network: Network, view: View) -> dict[str, Any]:
 
 
 def _cells(network: Network, view: View) -> Iterator[tuple[str, Any]]:
-    """Yield cells by key: those of vectors, the strongest of every map, and what their strongest terms lead to."""
-    waiting = deque(_first(network, view))
+    """Yield cells by key: those of vectors, the strongest of every map, where their strongest terms lead; then all."""
+    waiting, others = deque(_first(network, view)), _all(network)
     known, told, terms = set(waiting), 0, 0
-    while waiting and told < _MOST_CELLS and terms < _MOST_TERMS:
-        what, node, index, sample = name = waiting.popleft()
+    while told < _MOST_CELLS and terms < _MOST_TERMS:
+        name = waiting.popleft() if waiting else next((other for other in others if other not in known), None)
+        if name is None:
+            return
+        known.add(name)
+        what, node, index, sample = name
         cell = view.cell(node, what, index, sample)
         told, terms = told + 1, terms + len(cell["terms"])
         yield _key(name), cell
@@ -136,6 +140,12 @@ def _first(network: Network, view: View) -> Iterator[_Name]:
                 yield what, node.name, _largest(array), 0
             else:
                 yield from ((what, node.name, (c, *_largest(channel)), 0) for c, channel in enumerate(array))
+
+
+def _all(network: Network) -> Iterator[_Name]:
+    for node in network.graph.nodes:
+        for what in ("value", "delta"):
+            yield from ((what, node.name, index, 0) for index in np.ndindex(*node.shape))
 
 
 def _largest(array: Array) -> tuple[int, ...]:

@@ -93,5 +93,6 @@ def _box(mask: Array) -> tuple[int, int, int, int]:
 
 def _middle_of_mass(image: Array) -> tuple[float, float]:
     mass = image.astype(np.float64)
-    rows, columns = (np.arange(n) + 0.5 for n in image.shape)
-    return float(rows @ mass.sum(axis=1) / mass.sum()), float(columns @ mass.sum(axis=0) / mass.sum())
+    row = float(np.arange(len(mass)) @ mass.sum(axis=1) / mass.sum())
+    column = float(np.arange(len(mass[0])) @ mass.sum(axis=0) / mass.sum())
+    return row + 0.5, column + 0.5

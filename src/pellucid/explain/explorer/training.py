@@ -31,6 +31,7 @@ class Training:
         self._subject, self._network = subject, network
         subject.require_data()
         self._order = np.arange(0)
+        self._good = self._numbers()
         #: a point for every step, and one for every look at the test samples
         self.points: list[dict[str, float]] = []
         self.held: list[dict[str, float]] = []
@@ -43,29 +44,30 @@ class Training:
     def step(self, learning_rate: float, batch_size: int) -> str | None:
         """Do one step; return in words why there can be no further one, or None.
 
-        The network keeps the parameters and running statistics it had if the step leads to NaN or infinity.
+        At NaN or infinity the network goes back to the parameters and running statistics that last gave a finite loss.
         """
         network, data = self._network, self._subject.require_data()
         if not self.held:
             self._look()
         rows = self._next_rows(batch_size)
         images, target = network.check_samples(data.x_train[rows], data.y_train[rows])
-        state = {name: value.copy() for name, value in network.state.items()}
-        params = network.flat_parameters
-        before = params.copy()
+        now = self._numbers()
         optimizer = SGD(learning_rate)
         with np.errstate(all="ignore"):
             value, gradient, outputs = network.batch_gradient(images, target)
-            own: Tensors = {"parameters": params}
+            if isfinite(value):
+                self._good = now
+            own: Tensors = {"parameters": network.flat_parameters}
             optimizer.apply(own, {"parameters": gradient}, optimizer.start(own), learning_rate, [])
-        if not isfinite(value) or not np.isfinite(params).all():
-            params[...] = before
+        if not isfinite(value) or not np.isfinite(network.flat_parameters).all():
+            params, state = self._good
+            network.flat_parameters[...] = params
             for name, kept in state.items():
                 network.state[name] = kept
             what = "a loss that is" if not isfinite(value) else "weights that are"
             return (
-                f"step {self.steps + 1} led to {what} not finite; the network keeps the weights it had. Lower the "
-                f"learning rate, {learning_rate:g}"
+                f"step {self.steps + 1} met {what} not finite; the network is back at the last weights with a finite "
+                f"loss. Lower the learning rate, {learning_rate:g}"
             )
         network.step += 1
         metric = network.loss.metric_name(target)
@@ -74,6 +76,11 @@ class Training:
         if self.steps % HELD_EVERY == 0:
             self._look()
         return None
+
+    def _numbers(self) -> tuple[Array, Tensors]:
+        """Return copies of the parameters and the running statistics."""
+        state = {name: value.copy() for name, value in self._network.state.items()}
+        return self._network.flat_parameters.copy(), state
 
     def _look(self) -> None:
         """Measure the network with test samples."""
