@@ -132,7 +132,8 @@ function FactorView({ factor }: { factor: Factor }) {
   const { open, model } = usePage();
   const { link, label, value } = factor;
   const text = figure(value);
-  if (!link) return <span class="factor"><Tex of={label} /> <b>{text}</b></span>;
+  const spelt = Number(label) === numberOf(value); // a constant whose symbol is the number itself
+  if (!link) return <span class="factor">{!spelt && <Tex of={label} />} <b>{text}</b></span>;
   return (
     <button class="factor" onClick={() => open(link, true)} title={nameOf(model, link)} data-link={keyOf(link)}>
       <Tex of={label} /> <b>{text}</b>
