@@ -23,6 +23,7 @@ for (const name of ["digits", "nguyen", "grishin", "residual"]) {
     for (const shownAs of ["forward", "backward", "parameters"]) {
       test(`${shownAs} draws what is on the screen`, async () => {
         await view(page, shownAs);
+        if (name === "residual" && shownAs === "parameters") await page.getByRole("button", { name: "unfold" }).first().click();
         const canvas = page.locator(".flow canvas").first();
         await canvas.waitFor();
         await page.waitForFunction((c) => c.width > 1 && c.getContext("2d").getImageData(0, 0, 1, 1).data[3] > 0, await canvas.elementHandle());
@@ -60,11 +61,12 @@ for (const name of ["digits", "nguyen", "grishin", "residual"]) {
         const article = page.locator('article[aria-busy="false"]');
         const here = await article.getAttribute("data-cell");
         if (here.startsWith("value input ")) break;
-        // Forward through the numbers that were multiplied: each leads a layer down, until there is none but the pixel.
+        // The numbers that were multiplied lead a layer down; under the loss they are p and what p is made of.
         const next = await article.locator("button.factor").evaluateAll((buttons) => {
-          const down = buttons.filter((b) => /^(?!∂J|what )/.test(b.title) && !/\.(weight|bias|running_\w+)\[/.test(b.title));
-          return buttons.indexOf(down[0] ?? buttons[0]);
+          const ways = [/^value /, /^prediction /, /^inner .*normalized/, /^inner /, /^share /, /^delta /];
+          return ways.map((way) => buttons.findIndex((b) => way.test(b.dataset.link))).find((place) => place >= 0);
         });
+        assert.notEqual(next, undefined, `no way on from ${here}`);
         await article.locator("button.factor").nth(next).click();
         await page.waitForFunction((before) => document.querySelector("article[aria-busy='false']")?.dataset.cell !== before, here);
       }

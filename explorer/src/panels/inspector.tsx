@@ -20,13 +20,17 @@ export function Inspector({ trail, onBack, onLoss }: { trail: Link[]; onBack(ste
   }
   const { link, cell, refusal } = opened;
   return (
-    <article class="inspector" aria-busy={!cell && !refusal} data-cell={`${link.what} ${link.node} ${link.index.join(",")}`}>
+    <article class="inspector" aria-busy={!cell && !refusal} data-cell={keyOf(link)}>
       <Trail trail={trail} onBack={onBack} />
       <h2 class="cell-name">{nameOf(model, link)}</h2>
       {refusal && <p class="aside" role="alert">{refusal}</p>}
       {cell && <Opened cell={cell} />}
     </article>
   );
+}
+
+function keyOf({ what, node, index }: Link): string {
+  return `${what} ${node} ${index.join(",")}`;
 }
 
 function Trail({ trail, onBack }: { trail: Link[]; onBack(steps: number): void }) {
@@ -128,9 +132,10 @@ function FactorView({ factor }: { factor: Factor }) {
   const { open, model } = usePage();
   const { link, label, value } = factor;
   const text = figure(value);
-  if (!link) return <span class="factor"><Tex of={label} /> <b>{text}</b></span>;
+  const spelt = Number(label) === numberOf(value); // a constant whose symbol is the number itself
+  if (!link) return <span class="factor">{!spelt && <Tex of={label} />} <b>{text}</b></span>;
   return (
-    <button class="factor" onClick={() => open(link, true)} title={nameOf(model, link)}>
+    <button class="factor" onClick={() => open(link, true)} title={nameOf(model, link)} data-link={keyOf(link)}>
       <Tex of={label} /> <b>{text}</b>
     </button>
   );
