@@ -2,6 +2,7 @@ import http.client
 import re
 import socket
 import threading
+from time import monotonic, sleep
 
 import pytest
 
@@ -33,6 +34,10 @@ def server(subject, page, monkeypatch):
     thread = threading.Thread(target=serving.serve, args=(subject, 0), kwargs={"browse": False, "tell": tell})
     thread.start()
     assert ready.wait(10)
+    until = monotonic() + 10
+    while not (running and running[0].started):  # one that is stopped before it has begun would go on
+        assert monotonic() < until
+        sleep(0.005)
     yield int(re.fullmatch(r"http://localhost:(\d+)/", told[0])[1])
     running[0].should_exit = True
     thread.join(10)
