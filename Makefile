@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CXX_FILES := $(wildcard native/*.?pp native/*/*.?pp)
 NATIVE := CMakeLists.txt $(filter-out native/tests/%,$(CXX_FILES))
 
-.PHONY: train test lint types contracts sanitize coverage arm isa peers bench check fallback format clean
+.PHONY: train test lint types contracts sanitize coverage arm isa peers bench check fallback page e2e format clean
 
 train: $(VENV)/.run
 	$(BIN)/pellucid train
@@ -64,6 +64,14 @@ fallback:
 	CC=/nonexistent CXX=/nonexistent build/no-compiler/bin/pip install --quiet .
 	build/no-compiler/bin/pellucid --version | grep "without a C++ compiler"
 
+# The page of `pellucid explore`, whose build is part of the package.
+page: explorer/node_modules
+	cd explorer && npm run build
+
+# In headless Chromium, as a reader would: needs Debian's chromium.
+e2e: $(VENV)/.test page
+	cd explorer && npm run e2e
+
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
@@ -93,4 +101,8 @@ $(VENV)/.peers: $(VENV)/.test
 
 $(VENV)/.bench: $(VENV)/.peers
 	$(BIN)/pip install --quiet onnx onnxruntime jax
+	touch $@
+
+explorer/node_modules: explorer/package-lock.json
+	cd explorer && npm ci
 	touch $@

@@ -31,6 +31,19 @@ def test_the_layer_of_add_a_layer_passes_its_own_check(capsys: pytest.CaptureFix
     np.testing.assert_allclose(net.predict(images).sum(axis=1), 1, rtol=1e-5)
 
 
+def test_the_walk_of_the_cells_ends_at_a_pixel(capsys: pytest.CaptureFixture[str]) -> None:
+    (block,) = python_blocks(ROOT / "docs/cells.md")
+    namespace: dict[str, Any] = {}
+    exec(compile(block, "docs/cells.md", "exec"), namespace)
+    way, trace = namespace["way"], namespace["trace"]
+    steps = ["loss", "loss", "loss", "loss", "fc", "flatten", "pool2", "relu2", "conv2", "pool1", "relu1", "conv1"]
+    assert [cell.node for cell in way] == [*steps, "input"]
+    assert way[-1].value == trace.input[(way[-1].sample, *way[-1].index)]
+    for cell in way:
+        assert cell.total == pytest.approx(cell.value, rel=1e-5)
+    assert capsys.readouterr().out.startswith("J = 0.25 ")
+
+
 def test_checkpoints_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("sklearn", reason="the page trains on scikit-learn's digits")
     monkeypatch.chdir(tmp_path)

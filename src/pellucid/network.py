@@ -317,7 +317,8 @@ class Network:
             Step(n.name, n.layer, n.inputs, run.values[n.name], deltas[n.name], reference.own(gradients, n))
             for n in self.graph.nodes
         )
-        return Trace(start, deltas[INPUT], steps, self.loss.activation(outputs), target, value)
+        prediction = self.loss.activation(outputs)
+        return Trace(start, deltas[INPUT], steps, prediction, target, value, training, self.step)
 
     def fit(self, x: Any, y: Any, **settings: Any) -> History:
         """Train; see :func:`pellucid.training.fit` for every setting.

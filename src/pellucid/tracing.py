@@ -41,6 +41,8 @@ class Trace:
         prediction: the loss's activation of the last output.
         target: the targets the loss compared it with, (N, K).
         loss: J.
+        training: whether batch statistics and dropout were on.
+        step: the network's step, which dropout draws by.
     """
 
     input: Array
@@ -49,6 +51,8 @@ class Trace:
     prediction: Array
     target: Array
     loss: float
+    training: bool
+    step: int
 
     def __iter__(self) -> Iterator[Step]:
         """Iterate over the steps."""

@@ -1,4 +1,4 @@
-"""The command line: train, evaluate, predict, runs, summary, check, export.
+"""The command line: train, evaluate, predict, runs, summary, check, export, explore.
 
 Exit codes:
 
@@ -25,7 +25,7 @@ from typing import Annotated
 
 import typer
 
-from pellucid.cli import check, evaluate, export, predict, runs, summary, train
+from pellucid.cli import check, evaluate, explore, export, predict, runs, summary, train
 
 app = typer.Typer(
     name="pellucid",
@@ -42,6 +42,7 @@ COMMANDS = (
     summary.summary,
     check.check,
     export.export,
+    explore.explore,
 )
 for command in COMMANDS:
     app.command()(command)

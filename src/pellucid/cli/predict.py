@@ -48,7 +48,7 @@ def predict(
 
         network = Network.load(model, engine=engine)
         classes = number_of_classes(network)
-        names = _class_names(model, classes)
+        names = class_names(model, classes)
         told: list[dict[str, Any]] = []
         if data is not None:
             chosen, labels, names = _test_images(Asked(data, data_dir, resize, test_share), network, index or [])
@@ -65,7 +65,7 @@ def predict(
         output.show({"model": str(model), "predictions": told}, _table(told))
 
 
-def _class_names(model: Path, classes: int) -> tuple[str, ...]:
+def class_names(model: Path, classes: int) -> tuple[str, ...]:
     """Return the names in ``result.json``, where ``train`` wrote it beside the model; else numbers."""
     try:
         names: list[str] = json.loads((model.parent / "result.json").read_bytes())["class_names"]

@@ -91,7 +91,7 @@ class GradientReport:
 
 
 @dataclass(frozen=True)
-class _Part:
+class Part:
     """A tensor to check: its numbers (changed in place), its gradient, and the terms that J is the sum of."""
 
     layer: str
@@ -147,7 +147,7 @@ def check_gradients(
         raise ConfigError(f"batch and samples must be at least 1; got {batch} and {samples}")
     rng = np.random.default_rng(seed)
     if isinstance(target, Network):
-        parts = _network_parts(target, x, y, batch, rng, training, jitter)
+        parts = network_parts(target, x, y, batch, rng, training, jitter)
     elif input_shape is None:
         raise ConfigError(f"give the input_shape to check {target!r} with, e.g. (3, 8, 8)")
     else:
@@ -159,7 +159,7 @@ def check_gradients(
     for part in parts:
         if not part.values.size:
             continue
-        entries = [_check_entry(part, index, 1e-4 * largest, tolerance) for index in _choose(part.values, samples, rng)]
+        entries = [check_entry(part, index, 1e-4 * largest, tolerance) for index in _choose(part.values, samples, rng)]
         worst.append(max((entry for entry, _ in entries), key=lambda entry: entry.error))
         checked += len(entries)
         kinks += sum(kinked for _, kinked in entries)
@@ -174,7 +174,7 @@ def _choose(values: Array, samples: int | None, rng: Rng) -> list[tuple[int, ...
     return [tuple(int(i) for i in np.unravel_index(k, values.shape)) for k in flat]
 
 
-def _check_entry(part: _Part, index: tuple[int, ...], floor: float, tolerance: float) -> tuple[Entry, bool]:
+def check_entry(part: Part, index: tuple[int, ...], floor: float, tolerance: float) -> tuple[Entry, bool]:
     """Return the entry with the derivative estimate closest to the analytic one, and whether it sits at a kink."""
     analytic = float(part.gradient[index])
     origin = part.values[index]
@@ -214,7 +214,7 @@ def _check_entry(part: _Part, index: tuple[int, ...], floor: float, tolerance: f
     return best, False
 
 
-def _layer_parts(layer: Layer, shapes: list[Shape], batch: int, rng: Rng, training: bool, jitter: float) -> list[_Part]:
+def _layer_parts(layer: Layer, shapes: list[Shape], batch: int, rng: Rng, training: bool, jitter: float) -> list[Part]:
     """Return the parts of J = Σ v·y for one layer; a container is expanded into its graph first."""
     inputs = [rng.normal(size=(batch, *shape)) for shape in shapes]
     if type(layer).connect is not Layer.connect and len(shapes) == 1:
@@ -258,13 +258,11 @@ def _layer_parts(layer: Layer, shapes: list[Shape], batch: int, rng: Rng, traini
     values += [(key, params[key], grads[key]) for key in params]
     for key, value, gradient in values:
         _require_shape(label, f"the gradient of {key}", gradient, value.shape)
-    return [_Part(label, key, value, gradient, lambda: projection * run()[0]) for key, value, gradient in values]
+    return [Part(label, key, value, gradient, lambda: projection * run()[0]) for key, value, gradient in values]
 
 
-def _network_parts(
-    network: Network, x: Any, y: Any, batch: int, rng: Rng, training: bool, jitter: float
-) -> list[_Part]:
-    """Return the parts of a network's J: its loss, sample by sample, and its penalties."""
+def network_parts(network: Network, x: Any, y: Any, batch: int, rng: Rng, training: bool, jitter: float) -> list[Part]:
+    """Return the parts of a network's J, of a copy in float64: its loss, sample by sample, and its penalties."""
     net = network.copy(dtype="float64")
     if x is None:
         x = rng.normal(size=(batch, *net.input_shape))
@@ -291,6 +289,7 @@ def _network_parts(
         training,
         penalty,
         slopes,
+        (net.seed, net.step),
     )
 
 
@@ -304,18 +303,20 @@ def _graph_parts(
     training: bool,
     penalty: Callable[[], float],
     penalty_slopes: dict[str, Any],
-) -> list[_Part]:
+    drawn_by: tuple[int, int] = (0, 0),
+) -> list[Part]:
     """Return a part for the input and every parameter; J runs again only from the layer that changed."""
 
     def run(known: Tensors | None = None) -> reference.Pass:
         own_state = {name: value.copy() for name, value in state.items()}
-        return reference.forward(graph, params, own_state, x, training=training, known=known)
+        seed, step = drawn_by
+        return reference.forward(graph, params, own_state, x, training=training, seed=seed, step=step, known=known)
 
     last = graph.nodes[-1].name
     base = run()
     deltas, grads = reference.backward(graph, params, base, delta_of(base.values[last]))
     _require_names("the network", grads, params)
-    parts = [_Part(INPUT, "input", x, deltas[INPUT], lambda: terms_of(run().values[last]))]
+    parts = [Part(INPUT, "input", x, deltas[INPUT], lambda: terms_of(run().values[last]))]
     for position, node in enumerate(graph.nodes):
         known = {earlier.name: base.values[earlier.name] for earlier in graph.nodes[:position]}
 
@@ -327,7 +328,7 @@ def _graph_parts(
             _require_shape(
                 f"layer {node.name!r} {node.layer!r}", f"the gradient of {key}", gradient, params[name].shape
             )
-            parts.append(_Part(node.name, key, params[name], gradient + penalty_slopes.get(name, 0.0), terms))
+            parts.append(Part(node.name, key, params[name], gradient + penalty_slopes.get(name, 0.0), terms))
     return parts
 
 
@@ -340,8 +341,9 @@ def _random_target(net: Network, count: int, rng: Rng) -> Array:
 
 
 def _shake(params: Tensors, jitter: float, rng: Rng) -> None:
-    for value in params.values():
-        value += jitter * rng.normal(size=value.shape)
+    if jitter:
+        for value in params.values():
+            value += jitter * rng.normal(size=value.shape)
 
 
 def _require_names(label: str, grads: Tensors, params: Tensors) -> None:

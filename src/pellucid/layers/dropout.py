@@ -63,7 +63,7 @@ class Dropout(Layer):
             return x, None
         if stream is None:
             raise ConfigError(f"{self!r}: forward draws a mask while training, so pass stream=philox.Stream(seed)")
-        scale = (stream.words(x.shape) >= self._dropped).astype(x.dtype) / (1 - self.p)
+        scale = self.keeps(stream.words(x.shape)).astype(x.dtype) / (1 - self.p)
         return x * scale, scale
 
     def backward(self, params: Tensors, saved: Array | None, dy: Array) -> tuple[Array, Tensors]:
@@ -74,6 +74,10 @@ class Dropout(Layer):
     def emit(self, program: NativeProgram, slot: int) -> int:
         """Become a native dropout."""
         return program.dropout(slot, self.p)
+
+    def keeps(self, words: Array) -> Array:
+        """Return m as booleans for the random words of some entries."""
+        return words >= self._dropped
 
     @property
     def _dropped(self) -> int:

@@ -1,0 +1,120 @@
+// What changes the numbers: a sample, a drawing, a picture, a label, a nudge, and training.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { close, launch, open, picture, serve, shown, view } from "./harness.mjs";
+
+let browser, server, page, faults, closePage;
+before(async () => {
+  browser = await launch();
+  server = await serve("fresh");
+  ({ page, faults, close: closePage } = await open(browser, server.address));
+});
+after(async () => {
+  await closePage();
+  await server.stop();
+  await browser.close();
+});
+
+const probabilities = () => page.locator("[data-probability]").evaluateAll((all) => all.map((e) => Number(e.dataset.probability)));
+const revision = () => page.locator("[data-revision]").getAttribute("data-revision");
+const changed = (before) => page.waitForFunction((b) => document.querySelector("[data-revision]").dataset.revision !== b, before);
+
+test("another sample of the gallery gives another prediction", async () => {
+  const [earlier, old] = [await revision(), await probabilities()];
+  await page.getByRole("button", { name: /^sample 5,/ }).click();
+  await changed(earlier);
+  await page.getByText("test sample 5", { exact: true }).waitFor();
+  assert.notDeepEqual(await probabilities(), old);
+});
+
+test("another label changes the loss to −ln of its probability", async () => {
+  const earlier = await revision();
+  await page.getByLabel("label", { exact: true }).selectOption("7");
+  await changed(earlier);
+  const loss = Number((await page.locator("[data-loss]").innerText()).replace("−", "-"));
+  close(loss, -Math.log((await probabilities())[7]), 1e-4, "the loss");
+});
+
+test("a drawn digit gets a prediction", async () => {
+  await page.getByRole("button", { name: "Draw", exact: true }).click();
+  const pad = await page.locator(".drawing canvas").boundingBox();
+  const [earlier, old] = [await revision(), await probabilities()];
+  await page.mouse.move(pad.x + pad.width / 2, pad.y + 20);
+  await page.mouse.down();
+  await page.mouse.move(pad.x + pad.width / 2, pad.y + pad.height - 20, { steps: 8 });
+  await page.mouse.up();
+  await changed(earlier);
+  await page.getByText("a drawing", { exact: true }).waitFor();
+  const found = await probabilities();
+  assert.notDeepEqual(found, old);
+  close(found.reduce((a, b) => a + b), 1, 1e-5, "the sum of the probabilities");
+  await picture(page, "drawing");
+});
+
+test("a picture from disk is taken in", async () => {
+  const earlier = await revision();
+  await page.locator('input[type="file"]').setInputFiles({ name: "dot.png", mimeType: "image/png", buffer: DOT });
+  await changed(earlier);
+  await page.getByText("a picture of yours", { exact: true }).waitFor();
+});
+
+test("what is no picture is refused in words", async () => {
+  await page.locator('input[type="file"]').setInputFiles({ name: "x.png", mimeType: "image/png", buffer: Buffer.from("no") });
+  await page.locator("p.wrong").waitFor();
+  await page.locator("p.wrong button").click();
+  const noted = faults.splice(0);
+  assert.ok(noted.every((text) => /400/.test(text)), String(noted)); // Chromium logs every answer of 4xx
+});
+
+test("a nudged weight: the prediction is a tangent, and the check agrees", async () => {
+  await view(page, "parameters");
+  await page.evaluate(() => (location.hash = "parameter/conv1.weight/0,0,1,1"));
+  await shown(page, "parameter conv1.weight 0,0,1,1");
+  await page.getByRole("button", { name: "Nudge it" }).click();
+  const slider = page.locator('.nudge input[type="range"]');
+  await slider.waitFor();
+  const before = await page.locator('[data-nudge="true"]').innerText();
+  await slider.fill("40");
+  assert.notEqual(await page.locator('[data-nudge="true"]').innerText(), before);
+  const error = (await page.locator('[data-nudge="error"]').innerText()).replace(/·10⁻/, "e-");
+  assert.ok(error === "0" || /⁻|e-/.test(error) || Number(error) < 1e-3, error);
+  await picture(page, "nudge");
+});
+
+test("twenty steps of training, and the loss falls", async () => {
+  await page.getByRole("button", { name: "Train", exact: true }).click();
+  await page.getByRole("button", { name: "20 steps" }).click();
+  await page.locator('[data-step="20"]').waitFor();
+  const said = await page.locator(".plot svg").first().getAttribute("aria-label");
+  const path = await page.locator(".plot path.blue").first().getAttribute("d");
+  const heights = [...path.matchAll(/[ML][\d.]+ ([\d.]+)/g)].map((m) => Number(m[1]));
+  assert.equal(heights.length, 20);
+  const mean = (part) => part.reduce((a, b) => a + b) / part.length;
+  assert.ok(mean(heights.slice(-5)) > mean(heights.slice(0, 5)) + 20, `${said}: ${heights}`); // down is larger in SVG
+  await picture(page, "train");
+});
+
+test("run, pause, reset", async () => {
+  await page.getByRole("button", { name: "Run", exact: true }).click();
+  await page.waitForFunction(() => Number(document.querySelector("[data-step]").dataset.step) > 25);
+  await page.getByRole("button", { name: "Pause" }).click();
+  await page.getByRole("button", { name: "Run", exact: true }).waitFor();
+  const at = await page.locator("[data-step]").getAttribute("data-step");
+  await page.waitForTimeout(300);
+  assert.equal(await page.locator("[data-step]").getAttribute("data-step"), at);
+  await page.getByRole("button", { name: "Reset" }).click();
+  await page.locator('[data-step="0"]').waitFor();
+});
+
+test("the model can be kept", async () => {
+  const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Save" }).click()]);
+  assert.equal(download.suggestedFilename(), "fresh.safetensors");
+});
+
+test("no errors on the console, and nothing asked from elsewhere", () => assert.deepEqual(faults, []));
+
+const DOT = Buffer.from(
+  "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAAE0lEQVR4nGNgYGD4/58BAihgAAA+Jg/xjUjdkQAAAABJRU5ErkJggg==",
+  "base64",
+);

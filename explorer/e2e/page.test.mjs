@@ -1,0 +1,142 @@
+// The page itself: its size, its speed, who can use it, and the hand-out.
+
+import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { gzipSync } from "node:zlib";
+import { cell, close, launch, open, picture, serve, view } from "./harness.mjs";
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const BUILT = fileURLToPath(new URL("../../src/pellucid/explain/explorer/page/", import.meta.url));
+
+let browser;
+before(async () => (browser = await launch()));
+after(() => browser.close());
+
+test("the first load is less than 1 MB compressed", () => {
+  const size = readdirSync(BUILT).reduce((sum, name) => sum + gzipSync(readFileSync(join(BUILT, name))).length, 0);
+  assert.ok(size < 1_000_000, `${size} bytes`);
+});
+
+/** Return the serious faults that axe-core finds, as short texts. */
+async function faultsOf(page) {
+  // Added by the test's own protocol, not by the page, so that the page's content policy stays as it is.
+  await page.evaluate(AXE);
+  const { violations } = await page.evaluate(() => globalThis.axe.run());
+  return violations
+    .filter((v) => v.impact === "serious" || v.impact === "critical")
+    .map((v) => `${v.id}: ${v.nodes.map((n) => n.html.slice(0, 120)).join(" | ")}`);
+}
+
+describe("nguyen", () => {
+  let server;
+  before(async () => (server = await serve("nguyen")));
+  after(() => server.stop());
+
+  for (const colorScheme of ["light", "dark"]) {
+    test(`axe-core finds no serious fault, ${colorScheme}`, async () => {
+      const { page, close: closePage } = await open(browser, server.address, { colorScheme });
+      await cell(page, "delta", "fc", [3]);
+      for (const shownAs of ["forward", "backward", "parameters"]) {
+        await view(page, shownAs);
+        assert.deepEqual(await faultsOf(page), [], shownAs);
+        await picture(page, `nguyen-${shownAs}-${colorScheme}`);
+      }
+      await page.getByRole("button", { name: "Train", exact: true }).click();
+      assert.deepEqual(await faultsOf(page), [], "train");
+      await closePage();
+    });
+  }
+
+  test("a telephone shows it without scrolling sideways", async () => {
+    const { page, close: closePage } = await open(browser, server.address, { viewport: { width: 390, height: 844 }, hasTouch: true });
+    await cell(page, "value", "conv1", [2, 3, 4]);
+    const [wide, width] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+    assert.ok(wide <= width, `${wide} > ${width}`);
+    await picture(page, "phone");
+    await closePage();
+  });
+
+  test("everything by keyboard: from the top of the page to a cell", async () => {
+    const { page, close: closePage } = await open(browser, server.address);
+    const maps = page.locator('[data-tensor="value conv1"]');
+    for (let i = 0; i < 80 && !(await maps.evaluate((m) => m === document.activeElement)); i++) await page.keyboard.press("Tab");
+    assert.ok(await maps.evaluate((m) => m === document.activeElement), "Tab does not reach the maps");
+    for (const key of ["Home", "PageDown", "PageDown", "ArrowDown", "ArrowRight", "ArrowRight"]) await page.keyboard.press(key);
+    await page.locator("[aria-live]").filter({ hasText: "conv1[2, 1, 2] =" }).waitFor();
+    await page.keyboard.press("Enter");
+    await page.locator('article[data-cell="value conv1 2,1,2"][aria-busy="false"]').waitFor();
+    await closePage();
+  });
+
+  test("after a click the panel is there within 100 ms", async () => {
+    const { page, close: closePage } = await open(browser, server.address);
+    assert.ok((await slowest(page, "value conv1")) < 100);
+    await closePage();
+  });
+
+  test("the hand-out opens from disk and holds the same numbers", async () => {
+    const { page, close: closePage } = await open(browser, server.address);
+    const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "hand-out" }).click()]);
+    assert.equal(download.suggestedFilename(), "nguyen.html");
+    const folder = mkdtempSync(join(tmpdir(), "pellucid-"));
+    try {
+      const path = join(folder, "nguyen.html");
+      await download.saveAs(path);
+      const disk = await open(browser, pathToFileURL(path).href);
+      for (const { what, node, index, value } of server.expected) {
+        const found = await cell(disk.page, what, node, index);
+        close(found.value, value, 1e-6, `${what} ${node} ${index}`);
+      }
+      await picture(disk.page, "handout");
+      for (const shownAs of ["forward", "backward", "parameters"]) await view(disk.page, shownAs);
+      assert.deepEqual(disk.faults, []);
+      await disk.close();
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+    await closePage();
+  });
+});
+
+test("fifty layers: folded at first, unfolded by a click, a panel within 300 ms", async () => {
+  const server = await serve("resnet50");
+  const { page, faults, close: closePage } = await open(browser, server.address);
+  const cards = page.locator(".card");
+  const folded = await cards.count();
+  assert.ok(folded < 20, `${folded} cards at first`);
+  await picture(page, "resnet50");
+  await page.getByRole("button", { name: "unfold" }).first().click();
+  assert.ok((await cards.count()) > folded);
+  await cell(page, "value", "conv1", [0, 5, 5]);
+  assert.ok((await slowest(page, "value conv1")) < 300);
+  assert.deepEqual(faults, []);
+  await closePage();
+  await server.stop();
+});
+
+/** Return the milliseconds from a click to the panel of its cell, the median of some clicks. */
+async function slowest(page, tensor) {
+  const maps = page.locator(`[data-tensor="${tensor}"]`);
+  await maps.locator("canvas").waitFor();
+  await page.waitForTimeout(300);
+  const times = [];
+  for (let i = 0; i < 7; i++) {
+    times.push(await maps.evaluate(async (element, at) => {
+      const box = element.getBoundingClientRect();
+      const start = performance.now();
+      const before = document.querySelector("article")?.dataset.cell;
+      element.dispatchEvent(new MouseEvent("click", { bubbles: true, clientX: box.x + at, clientY: box.y + at }));
+      for (;;) {
+        const article = document.querySelector("article[aria-busy='false']");
+        if (article && article.dataset.cell !== before && article.querySelector(".result")) return performance.now() - start;
+        await new Promise((turn) => requestAnimationFrame(turn));
+      }
+    }, 12 + 6 * i));
+  }
+  return times.sort((a, b) => a - b)[3];
+}

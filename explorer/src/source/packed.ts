@@ -1,0 +1,31 @@
+import type { Tensor } from "./types";
+
+/** An array as it travels: base64 of float32, little-endian, in C order. */
+export interface Packed {
+  shape: number[];
+  data: string;
+  min: number | null;
+  max: number | null;
+}
+
+export function unpack(packed: Packed): Tensor {
+  return {
+    shape: packed.shape,
+    data: new Float32Array(bytesOf(packed.data).buffer),
+    min: packed.min ?? 0,
+    max: packed.max ?? 0,
+  };
+}
+
+export function bytesOf(text: string): Uint8Array<ArrayBuffer> {
+  const raw = atob(text);
+  const bytes = new Uint8Array(raw.length);
+  for (let i = 0; i < raw.length; i++) bytes[i] = raw.charCodeAt(i);
+  return bytes;
+}
+
+export function textOf(bytes: Uint8Array): string {
+  let raw = "";
+  for (let i = 0; i < bytes.length; i += 8192) raw += String.fromCharCode(...bytes.subarray(i, i + 8192));
+  return btoa(raw);
+}

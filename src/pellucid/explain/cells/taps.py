@@ -1,0 +1,25 @@
+"""Which pixels a window reads, and which windows read a pixel, along one axis."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pellucid.arrays import Array
+from pellucid.layers.windows import Axis
+
+
+def taps_inside(axis: Axis, window: int) -> tuple[Array, Array]:
+    """Return the taps of a window that lie on a pixel, and those pixels: u = S·l + D·j − P."""
+    taps = np.arange(axis.kernel)
+    pixels = axis.stride * window + axis.dilation * taps - axis.before
+    inside = (pixels >= 0) & (pixels < axis.length)
+    return taps[inside], pixels[inside]
+
+
+def outputs_reading(axis: Axis, pixel: int) -> tuple[Array, Array]:
+    """Return the taps that meet a pixel, and the windows that they belong to: l = (u + P − D·j)/S."""
+    taps = np.arange(axis.kernel)
+    starts = pixel + axis.before - axis.dilation * taps
+    windows = starts // axis.stride
+    fits = (starts % axis.stride == 0) & (windows >= 0) & (windows < axis.outputs)
+    return taps[fits], windows[fits]
