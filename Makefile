@@ -68,8 +68,9 @@ fallback:
 page: explorer/node_modules
 	cd explorer && npm run build
 
-# In headless Chromium, as a reader would: needs Debian's chromium.
+# The formulas in KaTeX, then the page in headless Chromium, as a reader would use it: needs Debian's chromium.
 e2e: $(VENV)/.test page
+	$(BIN)/pytest -q tests/explain/test_latex.py
 	cd explorer && npm run e2e
 
 format: $(VENV)/.dev
