@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from native_nets import RNG, SETS, set_isa
+from update_rules import next_theta
 
 from pellucid import Network
 from pellucid.engine.update import NativeTraining
@@ -81,37 +82,6 @@ def clipped(optimizer: Optimizer, g: np.ndarray) -> np.ndarray:
     if optimizer.clip_norm is not None:
         g = g * min(1.0, optimizer.clip_norm / (np.sqrt((g**2).sum()) + 1e-6))
     return g
-
-
-def next_theta(o: Any, theta: np.ndarray, g: np.ndarray, slots: dict[str, Any], rate: float, t: int) -> np.ndarray:
-    """Return θ after a step, by the formula in the optimizer's docstring; ``slots`` are the letters there."""
-    zero = np.zeros_like(theta)
-    match o:
-        case SGD():
-            g = g + o.weight_decay * theta
-            v = slots["v"] = o.momentum * slots.get("v", zero) + g
-            return theta - rate * (g + o.momentum * v if o.nesterov else v)
-        case AdaGrad():
-            s = slots["s"] = slots.get("s", zero) + g**2
-            return theta - rate * g / (s**0.5 + o.eps)
-        case RMSProp():
-            s = slots["s"] = o.alpha * slots.get("s", zero) + (1 - o.alpha) * g**2
-            return theta - rate * g / (s**0.5 + o.eps)
-        case AdaDelta():
-            s = slots["s"] = o.rho * slots.get("s", zero) + (1 - o.rho) * g**2
-            d = g * (slots.get("u", zero) + o.eps) ** 0.5 / (s + o.eps) ** 0.5
-            slots["u"] = o.rho * slots.get("u", zero) + (1 - o.rho) * d**2
-            return theta - rate * d
-        case AdaMax():
-            m = slots["m"] = o.betas[0] * slots.get("m", zero) + (1 - o.betas[0]) * g
-            u = slots["u"] = np.maximum(o.betas[1] * slots.get("u", zero), abs(g) + o.eps)
-            return theta - rate / (1 - o.betas[0] ** t) * m / u
-        case Adam():
-            m = slots["m"] = o.betas[0] * slots.get("m", zero) + (1 - o.betas[0]) * g
-            v = slots["v"] = o.betas[1] * slots.get("v", zero) + (1 - o.betas[1]) * g**2
-            shrunk = theta - rate * getattr(o, "weight_decay", 0.0) * theta
-            return shrunk - rate * (m / (1 - o.betas[0] ** t)) / ((v / (1 - o.betas[1] ** t)) ** 0.5 + o.eps)
-    raise AssertionError(o)
 
 
 def limited(theta: np.ndarray, limit: float | None) -> np.ndarray:
