@@ -76,15 +76,16 @@ def inspect(
     with np.errstate(all="ignore"):  # a number that is not finite shows itself in the cell
         value, draft, symbol = found.open()
         terms, omitted, omitted_sum = draft.cut(limit)
+        total = draft.total
     outer = draft.outer[0] if draft.outer else None
     if draft.written is None:
-        numbers = written_out(terms, omitted, outer, draft.total)
+        numbers = written_out(terms, omitted, outer, total)
     else:
-        numbers = f"{draft.written} = {number(draft.total)}"
+        numbers = f"{draft.written} = {number(total)}"
     return Cell(
         node=name, what=what, index=found.index, sample=found.sample, value=value, symbol=symbol, by=draft.by,
         formula=draft.formula, source=draft.source, numbers=numbers,
-        terms=terms, omitted=omitted, omitted_sum=omitted_sum, outer=outer, total=draft.total, reads=draft.regions(),
+        terms=terms, omitted=omitted, omitted_sum=omitted_sum, outer=outer, total=total, reads=draft.regions(),
         notes=draft.notes,
     )  # fmt: skip
 

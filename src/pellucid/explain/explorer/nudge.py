@@ -26,7 +26,8 @@ class Nudges:
     """
 
     def __init__(self, network: Network, x: Any, y: Any, training: bool) -> None:
-        parts = network_parts(network, x, y, len(x), np.random.default_rng(0), training, jitter=0.0)
+        with np.errstate(all="ignore"):
+            parts = network_parts(network, x, y, len(x), np.random.default_rng(0), training, jitter=0.0)
         self._parts = {INPUT if part.layer == INPUT else f"{part.layer}.{part.tensor}": part for part in parts}
         self._largest = max(float(abs(part.gradient).max()) for part in parts if part.gradient.size)
 
@@ -49,11 +50,12 @@ class Nudges:
         shape = part.values.shape[1:] if tensor == INPUT else part.values.shape
         if len(index) != len(shape) or any(i >= n for i, n in zip(index, shape, strict=True)):
             raise DataError(f"{tensor} has shape {shape}, there is no entry {list(index)}")
-        value, gradient, loss = float(part.values[entry]), float(part.gradient[entry]), float(part.terms().sum())
+        value, gradient = float(part.values[entry]), float(part.gradient[entry])
         values = value + np.linspace(-span, span, points)
         with np.errstate(all="ignore"):
-            losses = [_loss_at(part, entry, v) for v in values]
+            loss, losses = _loss_at(part, entry, value), [_loss_at(part, entry, v) for v in values]
             checked, kink = check_entry(part, entry, 1e-4 * self._largest, _TOLERANCE)
+            predicted = loss + gradient * (values - value)
         return {
             "tensor": tensor,
             "index": list(index),
@@ -62,7 +64,7 @@ class Nudges:
             "gradient": gradient,
             "values": values,
             "losses": losses,
-            "predicted": loss + gradient * (values - value),
+            "predicted": predicted,
             "check": {"numeric": checked.numeric, "error": checked.error, "kink": kink},
         }
 
