@@ -82,3 +82,12 @@ def test_serving(cli, monkeypatch):
     assert cli("explore").stdout == "http://localhost:1/  (Ctrl-C ends)\n"
     cli("explore", "digits", "--port", 0, "--no-browser")
     assert asked == [("digits", "digits", 8765, True), ("digits", "digits", 0, False)]
+
+
+def test_a_folder_called_like_a_network(cli, monkeypatch, tmp_path):
+    (tmp_path / "digits").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pellucid.explain.explorer.serve.serve", lambda subject, *_, tell, **__: tell(subject.name))
+    assert cli("explore").stdout == "digits  (Ctrl-C ends)\n"
+    assert cli("summary", "digits").stdout.startswith("input 1 × 8 × 8, float32")
+    assert "cannot be read: Is a directory" in cli("explore", tmp_path, code=3).stderr

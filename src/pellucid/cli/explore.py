@@ -81,10 +81,10 @@ def _network(model: str, batch_norm: bool, engine: str) -> Network:
     from pellucid.network import Network
     from pellucid.zoo import ZOO, build
 
+    if model in ZOO and not Path(model).is_file():
+        return build(model, engine=engine, **zoo_settings(batch_norm))
     if Path(model).exists() and not batch_norm:
         return Network.load(model, engine=engine)
-    if model in ZOO and not Path(model).exists():
-        return build(model, engine=engine, **zoo_settings(batch_norm))
     return load_or_build(model, batch_norm)  # which says what is wrong
 
 

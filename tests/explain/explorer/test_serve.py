@@ -66,6 +66,18 @@ def test_what_is_not_http(server):
     assert ask(server, "GET", "/")[0] == 200
 
 
+def test_web_sockets_are_not_served(server, capfd):
+    asked = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "eA==",
+    }
+    status, read = ask(server, "GET", "/", asked)
+    assert (status, read[:15]) == (200, b"<!doctype html>")
+    assert "WebSocket" not in capfd.readouterr().err
+
+
 def test_loopback_only(server):
     outside = socket.gethostbyname(socket.gethostname())
     if outside.startswith("127."):

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from pellucid import Network
-from pellucid.errors import DataError
+from pellucid.errors import DataError, ShapeError
 from pellucid.explain.explorer import Session, Subject
 from pellucid.explain.explorer.training import HELD_EVERY, Training
-from pellucid.layers import BatchNorm, Flatten, Linear
+from pellucid.layers import BatchNorm, Conv2d, Flatten, Linear
 from pellucid.optimizers import OPTIMIZERS
 
 
@@ -246,6 +246,12 @@ def test_the_subject_and_its_data_must_fit(dataset):
         Subject("x", Network([Flatten(), Linear(3)], (1, 4, 4), engine="reference"), dataset)
     with pytest.raises(DataError, match="bands has 3 classes, the network has 5 outputs"):
         Subject("x", Network([Flatten(), Linear(5)], (1, 6, 6), engine="reference"), dataset)
+
+
+def test_a_network_without_a_loss(dataset):
+    network = Network([Conv2d(3, 3)], (1, 6, 6), engine="reference")
+    with pytest.raises(ShapeError, match=r"a loss needs a vector for every sample, but the network gives \(3, 4, 4\)"):
+        Subject("maps", network)
 
 
 def test_a_mean_that_comes_from_the_data(dataset):

@@ -51,21 +51,17 @@ def serve(subject: Subject, port: int, *, browse: bool, tell: Callable[[str], No
             server_header=False,
             timeout_graceful_shutdown=1,
             lifespan="off",
+            ws="none",
         )
         with suppress(KeyboardInterrupt):  # that is how it ends
             uvicorn.Server(config).run(sockets=[listening])
 
 
 def _listen(port: int) -> socket.socket:
-    listening = socket.socket()
     try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((_HOST, port))
-        listening.listen()
+        return socket.create_server((_HOST, port))
     except OSError as error:
-        listening.close()
         if error.errno not in (errno.EADDRINUSE, errno.EACCES):
             raise
         why = "is taken" if error.errno == errno.EADDRINUSE else "may not be used"
         raise ConfigError(f"port {port} {why}; give another with --port, or 0 for any that is free") from error
-    return listening
