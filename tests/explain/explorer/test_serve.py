@@ -1,4 +1,5 @@
 import http.client
+import logging
 import re
 import socket
 import threading
@@ -66,7 +67,8 @@ def test_what_is_not_http(server):
     assert ask(server, "GET", "/")[0] == 200
 
 
-def test_web_sockets_are_not_served(server, capfd):
+def test_web_sockets_are_not_served(server, caplog):
+    logging.getLogger("uvicorn.error").addHandler(caplog.handler)
     asked = {
         "Connection": "Upgrade",
         "Upgrade": "websocket",
@@ -75,7 +77,8 @@ def test_web_sockets_are_not_served(server, capfd):
     }
     status, read = ask(server, "GET", "/", asked)
     assert (status, read[:15]) == (200, b"<!doctype html>")
-    assert "WebSocket" not in capfd.readouterr().err
+    logging.getLogger("uvicorn.error").removeHandler(caplog.handler)
+    assert "WebSocket" not in caplog.text
 
 
 def test_loopback_only(server):

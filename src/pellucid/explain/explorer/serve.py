@@ -46,7 +46,7 @@ def serve(subject: Subject, port: int, *, browse: bool, tell: Callable[[str], No
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
         config = uvicorn.Config(
             create_app(subject, PAGE),
-            log_level="warning",
+            log_level="error",
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=1,
