@@ -14,6 +14,8 @@ from pellucid.network import Network
 
 #: largest relative error of the finite difference that passes, as in check_gradients
 _TOLERANCE = 1e-6
+#: multiply-adds that the values of one answer may take, and how many values there are in any case
+_EFFORT, _LEAST = 4_000_000_000, 5
 
 
 class Nudges:
@@ -29,6 +31,8 @@ class Nudges:
         with np.errstate(all="ignore"):
             parts = network_parts(network, x, y, len(x), np.random.default_rng(0), training, jitter=0.0)
         self._parts = {INPUT if part.layer == INPUT else f"{part.layer}.{part.tensor}": part for part in parts}
+        one = sum(node.layer.multiply_adds(*node.input_shapes) for node in network.graph.nodes)
+        self._most = max(_LEAST, _EFFORT // max(one * len(x), 1))
         self._largest = max(float(abs(part.gradient).max()) for part in parts if part.gradient.size)
 
     def at(self, tensor: str, index: tuple[int, ...], span: float, points: int) -> dict[str, Any]:
@@ -38,7 +42,8 @@ class Nudges:
             tensor: a parameter, or ``"input"``, as the first layer sees it.
             index: the entry, without the batch.
             span: how far to go either way.
-            points: how many values, the ends included.
+            points: how many values, the ends included; there are fewer, the own one among them, where the network is
+                deep.
 
         Raises:
             DataError: there is no such tensor or entry.
@@ -51,7 +56,7 @@ class Nudges:
         if len(index) != len(shape) or any(i >= n for i, n in zip(index, shape, strict=True)):
             raise DataError(f"{tensor} has shape {shape}, there is no entry {list(index)}")
         value, gradient = float(part.values[entry]), float(part.gradient[entry])
-        values = value + np.linspace(-span, span, points)
+        values = value + np.linspace(-span, span, points if points <= self._most else self._most - (self._most + 1) % 2)
         with np.errstate(all="ignore"):
             loss, losses = _loss_at(part, entry, value), [_loss_at(part, entry, v) for v in values]
             checked, kink = check_entry(part, entry, 1e-4 * self._largest, _TOLERANCE)
