@@ -1,4 +1,5 @@
 import http.client
+import json
 import logging
 import re
 import socket
@@ -43,6 +44,7 @@ def server(subject, page, monkeypatch):
     running[0].should_exit = True
     thread.join(10)
     assert not thread.is_alive()
+    assert [thread.name for thread in threading.enumerate() if thread.name == "explorer training"] == []
 
 
 def ask(port, method, path, headers=None, body=None):
@@ -58,6 +60,17 @@ def test_it_answers(server):
     assert ask(server, "GET", "/")[1].startswith(b"<!doctype html>")
     assert ask(server, "POST", "/api/session")[0] == 200
     assert ask(server, "GET", "/", {"Host": "evil.example"})[0] == 403
+
+
+def test_a_training_ends_with_the_server(server):
+    """Cut off in native code by the end of the program, it would abort it; the fixture sees that no thread is left."""
+    session = {"X-Session": json.loads(ask(server, "POST", "/api/session")[1])["session"]}
+    asked = {**session, "Content-Type": "application/json"}
+    assert ask(server, "POST", "/api/train/run", asked, b"{}")[0] == 200
+    until = monotonic() + 10
+    while json.loads(ask(server, "GET", "/api/train", session)[1])["step"] < 3:
+        assert monotonic() < until
+    assert json.loads(ask(server, "GET", "/api/train", session)[1])["running"]
 
 
 def test_what_is_not_http(server):

@@ -7,11 +7,12 @@ import socket
 import threading
 import webbrowser
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 
 from pellucid.data.extra import need
 from pellucid.errors import ConfigError
 from pellucid.explain.explorer.handout import PAGE
+from pellucid.explain.explorer.sessions import Sessions
 from pellucid.explain.explorer.subject import Subject
 
 _HOST = "127.0.0.1"
@@ -44,8 +45,9 @@ def serve(subject: Subject, port: int, *, browse: bool, tell: Callable[[str], No
         if browse:
             # The browser asks at once; the socket listens already, so it waits.
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+        sessions = Sessions(subject)
         config = uvicorn.Config(
-            create_app(subject, PAGE),
+            create_app(subject, PAGE, sessions),
             log_level="error",
             access_log=False,
             server_header=False,
@@ -53,7 +55,7 @@ def serve(subject: Subject, port: int, *, browse: bool, tell: Callable[[str], No
             lifespan="off",
             ws="none",
         )
-        with suppress(KeyboardInterrupt):  # that is how it ends
+        with closing(sessions), suppress(KeyboardInterrupt):  # that is how it ends
             uvicorn.Server(config).run(sockets=[listening])
 
 

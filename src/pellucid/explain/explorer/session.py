@@ -58,6 +58,7 @@ class Session:
         self._known: tuple[int, View] | None = None
         self._training = None if subject.data is None else Training(subject, self._network)
         self._run: object | None = None
+        self._thread: Thread | None = None
         self._asked: tuple[str, float, int] | None = None
         self._stopped: str | None = None
         self.seen = monotonic()
@@ -186,7 +187,8 @@ class Session:
             assert self._training is not None
             self._run, self._asked, self._stopped = object(), (optimizer, learning_rate, batch_size), None
             last = None if steps is None else self._training.steps + steps
-            Thread(target=self._train, args=(self._run, last), daemon=True, name="explorer training").start()
+            self._thread = Thread(target=self._train, args=(self._run, last), daemon=True, name="explorer training")
+            self._thread.start()
             return self._progress(self._training.steps)
 
     def pause(self) -> dict[str, Any]:
@@ -194,6 +196,12 @@ class Session:
         with self._turns:
             self._run = None
             return self._progress(0 if self._training is None else self._training.steps)
+
+    def close(self) -> None:
+        """End the training and wait for its thread: native code must not be cut off by the end of the program."""
+        self.pause()
+        if self._thread is not None:
+            self._thread.join()
 
     def reset(self) -> dict[str, Any]:
         """End the training and put back the parameters that the session began with."""
