@@ -2,6 +2,7 @@ import base64
 import gzip
 import json
 import re
+import shutil
 
 import pytest
 
@@ -53,6 +54,20 @@ def test_a_network_without_data(cli, page, tmp_path):
     result = cli("explore", tmp_path / "m.safetensors", "--export", tmp_path / "page.html")
     assert "no data set at hand fits inputs of shape (1, 5, 5); --data gives one" in result.stderr
     assert data_of(tmp_path / "page.html")["model"]["data"] is None
+
+
+def test_a_model_whose_data_has_gone(cli, model, page, tmp_path, monkeypatch):
+    """It is shown with what else is at hand: a model comes without its data as often as not."""
+    monkeypatch.setattr(handouts, "_MOST_CELLS", 20)
+    here = shutil.copy(model, tmp_path)
+    (tmp_path / "result.json").write_text(json.dumps({"data": str(tmp_path / "gone" / "images")}))
+    result = cli("explore", here, "--export", tmp_path / "page.html")
+    assert (
+        f"the data that {here} was trained on cannot be had: {tmp_path}/gone/images: there is no such" in result.stderr
+    )
+    assert data_of(tmp_path / "page.html")["model"]["data"]["name"] == "digits"
+    asked = cli("explore", here, "--data", tmp_path / "gone" / "images", code=3).stderr
+    assert asked.startswith(f"error: {tmp_path}/gone/images: there is no such file or folder")
 
 
 def test_faults(cli, page, model, tmp_path, monkeypatch):

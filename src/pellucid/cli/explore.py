@@ -47,10 +47,17 @@ def explore(
 ) -> None:
     """Watch a network think forward and learn backward, in the browser."""
     with results(as_json=False) as output:
+        from pellucid.errors import DataError, MissingExtraError
         from pellucid.explain.explorer import Session, Subject
 
         network = _network(model, batch_norm, engine)
-        dataset = _data(data or _trained_on(model), network, data_dir, resize, test_share)
+        try:
+            dataset = _data(data or _trained_on(model), network, data_dir, resize, test_share)
+        except (DataError, MissingExtraError) as error:
+            if data is not None:
+                raise
+            output.note(f"the data that {model} was trained on cannot be had: {error}")
+            dataset = _data(None, network, data_dir, resize, test_share)
         if dataset is None:
             output.note(f"no data set at hand fits inputs of shape {network.input_shape}; --data gives one")
         names = class_names(Path(model), network.output_shape[0]) if dataset is None and Path(model).is_file() else ()
