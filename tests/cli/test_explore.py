@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 
+import numpy as np
 import pytest
 
 from pellucid import Network
@@ -54,6 +55,9 @@ def test_a_network_without_data(cli, page, tmp_path):
     result = cli("explore", tmp_path / "m.safetensors", "--export", tmp_path / "page.html")
     assert "no data set at hand fits inputs of shape (1, 5, 5); --data gives one" in result.stderr
     assert data_of(tmp_path / "page.html")["model"]["data"] is None
+    Network([Linear(3)], (5,), engine="reference").save(tmp_path / "v.safetensors")
+    result = cli("explore", tmp_path / "v.safetensors", "--export", tmp_path / "page.html")
+    assert "no data set at hand fits inputs of shape (5,); --data takes images only" in result.stderr
 
 
 def test_a_model_whose_data_has_gone(cli, model, page, tmp_path, monkeypatch):
@@ -81,6 +85,8 @@ def test_faults(cli, page, model, tmp_path, monkeypatch):
     assert "there is no folder" in fault(model, "--export", tmp_path / "no" / "page.html")
     assert "digits has no test image 355; they run from 0 to 354" in fault("digits", "--index", 355)
     assert "no data set called 'digit'" in fault("digits", "--data", "digit")
+    np.savez(tmp_path / "w.npz", x=np.zeros((30, 1, 9, 9), np.uint8), y=np.arange(30) % 10)
+    assert "which stay as they are; grey images of 8×8 were asked for" in fault("digits", "--data", tmp_path / "w.npz")
     assert "digits has images of shape (1, 8, 8), the network takes (1, 28, 28)" in fault("nguyen", "--data", "digits")
     (page / "index.html").unlink()
     assert "the explorer's page is not there" in fault("digits", "--export", tmp_path / "page.html")

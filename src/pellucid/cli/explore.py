@@ -59,7 +59,8 @@ def explore(
             output.note(f"the data that {model} was trained on cannot be had: {error}")
             dataset = _data(None, network, data_dir, resize, test_share)
         if dataset is None:
-            output.note(f"no data set at hand fits inputs of shape {network.input_shape}; --data gives one")
+            way = "--data gives one" if len(network.input_shape) == 3 else "--data takes images only"
+            output.note(f"no data set at hand fits inputs of shape {network.input_shape}; {way}")
         names = class_names(Path(model), network.output_shape[0]) if dataset is None and Path(model).is_file() else ()
         subject = Subject(Path(model).stem, network, dataset, names, index)
         if export is None:
