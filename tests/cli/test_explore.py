@@ -2,7 +2,9 @@ import base64
 import gzip
 import json
 import re
+import shutil
 
+import numpy as np
 import pytest
 
 from pellucid import Network
@@ -53,6 +55,23 @@ def test_a_network_without_data(cli, page, tmp_path):
     result = cli("explore", tmp_path / "m.safetensors", "--export", tmp_path / "page.html")
     assert "no data set at hand fits inputs of shape (1, 5, 5); --data gives one" in result.stderr
     assert data_of(tmp_path / "page.html")["model"]["data"] is None
+    Network([Linear(3)], (5,), engine="reference").save(tmp_path / "v.safetensors")
+    result = cli("explore", tmp_path / "v.safetensors", "--export", tmp_path / "page.html")
+    assert "no data set at hand fits inputs of shape (5,); --data takes images only" in result.stderr
+
+
+def test_a_model_whose_data_has_gone(cli, model, page, tmp_path, monkeypatch):
+    """It is shown with what else is at hand: a model comes without its data as often as not."""
+    monkeypatch.setattr(handouts, "_MOST_CELLS", 20)
+    here = shutil.copy(model, tmp_path)
+    (tmp_path / "result.json").write_text(json.dumps({"data": str(tmp_path / "gone" / "images")}))
+    result = cli("explore", here, "--export", tmp_path / "page.html")
+    assert (
+        f"the data that {here} was trained on cannot be had: {tmp_path}/gone/images: there is no such" in result.stderr
+    )
+    assert data_of(tmp_path / "page.html")["model"]["data"]["name"] == "digits"
+    asked = cli("explore", here, "--data", tmp_path / "gone" / "images", code=3).stderr
+    assert asked.startswith(f"error: {tmp_path}/gone/images: there is no such file or folder")
 
 
 def test_faults(cli, page, model, tmp_path, monkeypatch):
@@ -66,6 +85,8 @@ def test_faults(cli, page, model, tmp_path, monkeypatch):
     assert "there is no folder" in fault(model, "--export", tmp_path / "no" / "page.html")
     assert "digits has no test image 355; they run from 0 to 354" in fault("digits", "--index", 355)
     assert "no data set called 'digit'" in fault("digits", "--data", "digit")
+    np.savez(tmp_path / "w.npz", x=np.zeros((30, 1, 9, 9), np.uint8), y=np.arange(30) % 10)
+    assert "which stay as they are; grey images of 8×8 were asked for" in fault("digits", "--data", tmp_path / "w.npz")
     assert "digits has images of shape (1, 8, 8), the network takes (1, 28, 28)" in fault("nguyen", "--data", "digits")
     (page / "index.html").unlink()
     assert "the explorer's page is not there" in fault("digits", "--export", tmp_path / "page.html")
@@ -82,3 +103,12 @@ def test_serving(cli, monkeypatch):
     assert cli("explore").stdout == "http://localhost:1/  (Ctrl-C ends)\n"
     cli("explore", "digits", "--port", 0, "--no-browser")
     assert asked == [("digits", "digits", 8765, True), ("digits", "digits", 0, False)]
+
+
+def test_a_folder_called_like_a_network(cli, monkeypatch, tmp_path):
+    (tmp_path / "digits").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pellucid.explain.explorer.serve.serve", lambda subject, *_, tell, **__: tell(subject.name))
+    assert cli("explore").stdout == "digits  (Ctrl-C ends)\n"
+    assert cli("summary", "digits").stdout.startswith("input 1 × 8 × 8, float32")
+    assert "cannot be read: Is a directory" in cli("explore", tmp_path, code=3).stderr

@@ -28,10 +28,14 @@ def test_what_lies_there_tells_how_it_is_read(tmp_path: Path) -> None:
     assert (pictures.input_shape, pictures.x_test.max(), pictures.class_names) == ((1, 3, 5), 20, ("a", "b"))
     assert pictures.y_train.tolist() == pictures.y_test.tolist() == [0, 1]
 
-    with pytest.raises(ConfigError, match=r"holds arrays, images of shape \(1, 6, 6\), which stay as they are"):
+    with pytest.raises(
+        ConfigError, match=r"images of shape \(1, 6, 6\), which stay as they are; images of 8×8 were asked"
+    ):
         load_path(tmp_path / "arrays.npz", image_size=8)
     np.savez(tmp_path / "colour.npz", x=np.zeros((4, 3, 6, 6), np.uint8), y=y)
-    with pytest.raises(ConfigError, match="which stay as they are; image_size and grey are for image files"):
+    with pytest.raises(
+        ConfigError, match="as they are; grey images were asked for, and image_size and grey are for image f"
+    ):
         load_path(tmp_path / "colour.npz", grey=True)
 
 

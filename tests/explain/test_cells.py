@@ -254,3 +254,95 @@ def test_a_max_pool_tells_its_route() -> None:
     assert won.by == "pool"
     assert (lost.total, lost.terms) == (0, ())
     assert lost.notes == ("It is the largest in 0 of the 1 windows that hold it; their δ comes back to it.",)
+
+
+def test_the_formula_is_that_of_the_mode() -> None:
+    """At inference no number of the batch stands in it: the statistics are constants, and nothing is dropped."""
+    net = network_with(BatchNorm2d(), (2, 3, 3))
+    training, inference = traced(net), traced(net, training=False)
+    assert inspect(net, training, "1", (0, 1, 2)).formula == BatchNorm2d.formula.forward
+    assert inspect(net, inference, "1", (0, 1, 2)).formula == (
+        r"y = \gamma\,\hat{x} + \beta,\quad \hat{x} = \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}}"
+    )
+    assert inspect(net, training, "first", (0, 1, 2), what="delta").formula == BatchNorm2d.formula.backward["dx"]
+    passed = r"\frac{\partial J}{\partial x} = \frac{\gamma}{\sqrt{\sigma^2 + \epsilon}}\,\frac{\partial J}{\partial y}"
+    assert inspect(net, inference, "first", (0, 1, 2), what="delta").formula == passed
+    net = network_with(Dropout(0.4), (4,))
+    inference = traced(net, training=False)
+    assert inspect(net, inference, "1", (2,)).formula == "y = x"
+    assert inspect(net, inference, "1", (2,)).notes == ("At inference nothing is dropped: y = x.",)
+    assert inspect(net, inference, "first", (2,), what="delta").formula == (
+        r"\frac{\partial J}{\partial x} = \frac{\partial J}{\partial y}"
+    )
+
+
+def test_batch_norm_keeps_the_letters_of_its_text() -> None:
+    """Grishin's variance is V, of N samples; Epelbaum's σ², of m values."""
+    for layer, variance, count in ((BatchNorm(), "V", "N"), (BatchNorm2d(), r"\sigma^2", "m")):
+        net = network_with(layer, (2, 3, 3))
+        trace = traced(net)
+        unit = (0,) if count == "m" else (0, 1, 2)
+        cell = inspect(net, trace, "1.variance", unit, what="inner")
+        assert cell.formula == rf"{variance} = \frac{{1}}{{{count}}} \sum (x - \mu)^2"
+        back = inspect(net, trace, "first", (0, 1, 2), what="delta")
+        assert back.terms[0].factors[1].label.startswith(rf"\frac{{1}}{{\sqrt{{{variance}_{{0")
+        assert back.terms[1].factors[2].label == rf"-\frac{{1}}{{{count}}}"
+
+
+def test_no_letter_is_left_where_numbers_stand() -> None:
+    """In the formula with its numbers, the largest output, the partition, a mean and a setting are numbers too."""
+    net = Network([Linear(2, name="out")], (1,))
+    net.parameters["out.weight"] = [[-0.5], [-2.0]]
+    trace = net.trace(np.ones((1, 1)), [1])
+    p = inspect(net, trace, "loss", (1,), what="prediction")
+    assert p.numbers == r"e^{\left(-2\right) - \left(-0.5\right)} \cdot \frac{1}{1.223} = 0.1824"
+    assert p.terms[0].factors[0].label == r"e^{a_{0,1} - \max a}"
+    assert p.value == pytest.approx(np.exp(-1.5) / (1 + np.exp(-1.5)))
+    net = Network([BatchNorm(eps=0.5, name="bn"), Linear(1)], (1,), loss="squared_error", dtype="float64")
+    trace = net.trace(np.array([[1.0], [4.0]]), np.zeros((2, 1)))
+    assert inspect(net, trace, "bn.variance", (0,), what="inner").numbers == (
+        r"0.5 \cdot (1 - 2.5)^2 + 0.5 \cdot (4 - 2.5)^2 = 2.25"
+    )
+    assert r"\frac{1}{\sqrt{2.25 + 0.5}}" in inspect(net, trace, "bn.normalized", (0,), what="inner").numbers
+    net = Network([LeakyReLU(0.2, name="leaky"), Linear(1)], (1,), loss="squared_error")
+    trace = net.trace(np.array([[-3.0]]), np.zeros((1, 1)))
+    assert inspect(net, trace, "leaky", (0,)).numbers == (
+        r"\big([\left(-3\right) > 0] + 0.2\,[\left(-3\right) \le 0]\big) \cdot \left(-3\right) = -0.6"
+    )
+
+
+def test_the_formula_of_the_loss_has_its_reduction_and_its_penalties() -> None:
+    mean = Network([Linear(2, name="out")], (2,), regularization=[L2(0.1), L1(0.01)])
+    total = Network([Linear(2, name="out")], (2,), loss=CrossEntropy(reduction="sum"))
+    traces = [net.trace(np.ones((1, 2)), [1]) for net in (mean, total)]
+    top = [inspect(net, trace, "out", (1,), what="delta") for net, trace in zip((mean, total), traces, strict=True)]
+    assert [cell.formula for cell in top] == [
+        r"\delta_{tk} = \frac{w_t}{\sum_t w_t}\,(p_{tk} - y_{tk})",
+        r"\delta_{tk} = w_t\,(p_{tk} - y_{tk})",
+    ]
+    assert inspect(total, traces[1], "loss", (), what="loss").formula == r"J = \sum_t w_t\, \ell_t"
+    assert inspect(mean, traces[0], "loss", (), what="loss").formula == (
+        r"J = \sum_t \frac{w_t}{\sum_t w_t}\, \ell_t + \tfrac{1}{2} \lambda_{L2} \sum_\theta \theta^2"
+        r" + \lambda_{L1} \sum_\theta \lvert\theta\rvert"
+    )
+    weight, bias = (
+        inspect(mean, traces[0], f"out.{key}", index, what="gradient")
+        for key, index in (("weight", (0, 1)), ("bias", (0,)))
+    )
+    penalties = r" + \lambda_{L2}\,\theta + \lambda_{L1} \operatorname{sign}(\theta)"
+    assert weight.formula == Linear.formula.backward["dweight"] + penalties
+    assert bias.formula == Linear.formula.backward["dbias"]
+    assert [term.factors[0].label for term in weight.terms[1:]] == [r"\lambda_{L2}", r"\lambda_{L1}"]
+
+
+@pytest.mark.parametrize(
+    "layer", [Conv2d(2, 1, stride=2), MaxPool2d(1, stride=2), AvgPool2d(1, stride=2), LPPool2d(1, stride=2)], ids=repr
+)
+def test_a_pixel_between_the_windows_says_so(layer: Layer) -> None:
+    net = network_with(layer, (2, 4, 4))
+    trace = traced(net)
+    between, held = (inspect(net, trace, "first", (0, 2, v), what="delta") for v in (1, 2))
+    assert (between.value, between.total, between.terms) == (0, 0, ())
+    assert between.notes == ("No window holds this pixel, so nothing comes back to it.",)
+    assert held.value != 0
+    assert between.notes[0] not in held.notes

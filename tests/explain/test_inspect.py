@@ -172,7 +172,17 @@ def test_a_cell_is_json() -> None:
     assert told["reads"] == [{"node": "input", "what": "value", "sample": 0, "ranges": [[0, 2, 1]]}]
     infinite = inspect(net, trace, "fc", (1,))
     assert infinite.value == np.inf
-    assert json.loads(json.dumps(infinite.to_json(), allow_nan=False))["value"] is None
+    assert json.loads(json.dumps(infinite.to_json(), allow_nan=False))["value"] == "inf"
+
+
+@pytest.mark.parametrize(("weights", "total"), [([np.inf, -np.inf], "nan"), ([0.0, -np.inf], "-inf")])
+def test_what_is_not_finite_is_shown_and_nothing_warns(weights: list[float], total: str) -> None:
+    net = Network([Linear(1, name="fc")], (2,), loss="squared_error", engine="reference")
+    net.parameters["fc.weight"][...] = weights  # past the check of what is assigned
+    with np.errstate(all="ignore"):
+        trace = net.trace(np.ones((1, 2)), np.zeros((1, 1)))
+    told = inspect(net, trace, "fc", (0,)).to_json()
+    assert (told["value"], told["total"]) == (total, total)
 
 
 def test_batch_norm_reads_its_map_in_every_sample() -> None:

@@ -47,12 +47,20 @@ def explore(
 ) -> None:
     """Watch a network think forward and learn backward, in the browser."""
     with results(as_json=False) as output:
+        from pellucid.errors import DataError, MissingExtraError
         from pellucid.explain.explorer import Session, Subject
 
         network = _network(model, batch_norm, engine)
-        dataset = _data(data or _trained_on(model), network, data_dir, resize, test_share)
+        try:
+            dataset = _data(data or _trained_on(model), network, data_dir, resize, test_share)
+        except (DataError, MissingExtraError) as error:
+            if data is not None:
+                raise
+            output.note(f"the data that {model} was trained on cannot be had: {error}")
+            dataset = _data(None, network, data_dir, resize, test_share)
         if dataset is None:
-            output.note(f"no data set at hand fits inputs of shape {network.input_shape}; --data gives one")
+            way = "--data gives one" if len(network.input_shape) == 3 else "--data takes images only"
+            output.note(f"no data set at hand fits inputs of shape {network.input_shape}; {way}")
         names = class_names(Path(model), network.output_shape[0]) if dataset is None and Path(model).is_file() else ()
         subject = Subject(Path(model).stem, network, dataset, names, index)
         if export is None:
@@ -81,10 +89,10 @@ def _network(model: str, batch_norm: bool, engine: str) -> Network:
     from pellucid.network import Network
     from pellucid.zoo import ZOO, build
 
+    if model in ZOO and not Path(model).is_file():
+        return build(model, engine=engine, **zoo_settings(batch_norm))
     if Path(model).exists() and not batch_norm:
         return Network.load(model, engine=engine)
-    if model in ZOO and not Path(model).exists():
-        return build(model, engine=engine, **zoo_settings(batch_norm))
     return load_or_build(model, batch_norm)  # which says what is wrong
 
 

@@ -32,10 +32,11 @@ def load_or_build(model: str, batch_norm: bool) -> Network:
     from pellucid.network import Network
     from pellucid.zoo import ZOO, build
 
-    if Path(model).exists():
+    named = model in ZOO and not Path(model).is_file()  # a folder may well be called like a network
+    if Path(model).exists() and not named:
         if batch_norm:
             raise ConfigError(f"{model} is a model file, which has its layers already; leave out --batch-norm")
         return Network.load(model, engine="reference")
-    if model not in ZOO:
+    if not named:
         raise ConfigError(f"{model!r} is neither a model file nor a network of the zoo: {', '.join(ZOO)}")
     return build(model, engine="reference", **zoo_settings(batch_norm))

@@ -63,8 +63,9 @@ def _as_asked(dataset: Dataset, path: Path, image_size: int | tuple[int, int] | 
     channels, *size = dataset.input_shape
     asked = [image_size] * 2 if isinstance(image_size, int) else image_size
     if (asked is not None and list(asked) != size) or (grey and channels != 1):
+        wanted = f"{'grey ' if grey else ''}images{'' if asked is None else f' of {asked[0]}×{asked[1]}'}"
         raise ConfigError(
-            f"{path} holds arrays, images of shape {dataset.input_shape}, which stay as they are; image_size and grey "
-            "are for image files"
+            f"{path} holds arrays, images of shape {dataset.input_shape}, which stay as they are; {wanted} were asked "
+            "for, and image_size and grey are for image files"
         )
     return dataset

@@ -131,7 +131,7 @@ class Cell:
     notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the cell as plain JSON types; a number that is not finite becomes None."""
+        """Return the cell as plain JSON types; of numbers that are not finite the names, "nan", "inf" and "-inf"."""
         return _plain(self)
 
 
@@ -139,7 +139,7 @@ def _plain(thing: Any) -> Any:
     if isinstance(thing, tuple):
         return [_plain(part) for part in thing]  # pyright: ignore[reportUnknownVariableType]
     if isinstance(thing, float):
-        return thing if isfinite(thing) else None
+        return thing if isfinite(thing) else str(thing)
     if hasattr(thing, "__dataclass_fields__"):
         return {name: _plain(getattr(thing, name)) for name in thing.__dataclass_fields__}
     return thing

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from operator import index as as_index
 
 import numpy as np
@@ -10,14 +11,13 @@ import numpy as np
 from pellucid.arrays import Shape
 from pellucid.errors import ConfigError, ShapeError
 from pellucid.explain.cell import LOSS, Cell
-from pellucid.explain.cells import explainer
-from pellucid.explain.cells.draft import Column, Draft, Index, Places, Sum, constant, one, sum_of
+from pellucid.explain.cells import explainer, penalties
+from pellucid.explain.cells.draft import Column, Draft, Index, Places, constant, one, sum_of
 from pellucid.explain.cells.latex import number, place, text, written_out
 from pellucid.explain.cells.loss import LossCells
 from pellucid.explain.cells.place import Place, View
 from pellucid.graph import INPUT, Node
 from pellucid.network import Network
-from pellucid.regularizers import L1, L2, Penalty
 from pellucid.suggestion import did_you_mean
 from pellucid.tracing import Trace
 
@@ -76,15 +76,16 @@ def inspect(
     with np.errstate(all="ignore"):  # a number that is not finite shows itself in the cell
         value, draft, symbol = found.open()
         terms, omitted, omitted_sum = draft.cut(limit)
+        total = draft.total
     outer = draft.outer[0] if draft.outer else None
     if draft.written is None:
-        numbers = written_out(terms, omitted, outer, draft.total)
+        numbers = written_out(terms, omitted, outer, total)
     else:
-        numbers = f"{draft.written} = {number(draft.total)}"
+        numbers = f"{draft.written} = {number(total)}"
     return Cell(
         node=name, what=what, index=found.index, sample=found.sample, value=value, symbol=symbol, by=draft.by,
         formula=draft.formula, source=draft.source, numbers=numbers,
-        terms=terms, omitted=omitted, omitted_sum=omitted_sum, outer=outer, total=draft.total, reads=draft.regions(),
+        terms=terms, omitted=omitted, omitted_sum=omitted_sum, outer=outer, total=total, reads=draft.regions(),
         notes=draft.notes,
     )  # fmt: skip
 
@@ -198,21 +199,8 @@ class _Inspection:
         network = self.view.network
         if self.name not in network.regularized:
             return draft
-        return draft.plus(*(self._slope(penalty) for penalty in network.regularization))
-
-    def _slope(self, penalty: Penalty) -> Sum:
-        """Return what a penalty adds to the gradient of this parameter."""
-        parameter = self.view.network.parameters[self.name]
-        own = np.array([parameter[self.index]], np.float64)
-        theta = Column(r"\theta_#", own, Places(self.name, "parameter", one(self.index), None))
-        if type(penalty) is L2:
-            return sum_of(constant(r"\lambda_{L2}", penalty.strength), theta)
-        if type(penalty) is L1:
-            return sum_of(
-                constant(r"\lambda_{L1}", penalty.strength), theta.through(np.sign, r"\operatorname{sign}\theta_#")
-            )
-        slope = float(penalty.gradient(parameter)[self.index])
-        return sum_of(constant(text(f"slope of {type(penalty).__name__}"), slope))
+        draft = draft.plus(*penalties.slopes_of(network, self.name, self.index))
+        return replace(draft, formula=draft.formula and draft.formula + penalties.slope_formula(network.regularization))
 
     def _inner(self) -> tuple[float, Draft, str]:
         path, _, key = self.name.rpartition(".")

@@ -62,6 +62,7 @@ FIELDS = st.fixed_dictionaries(
         "steps": st.integers(0, 2) | JSON,
         "learning_rate": st.floats() | JSON,
         "batch_size": st.integers(0, 20) | JSON,
+        "optimizer": st.sampled_from(["sgd", "adam", "x"]) | JSON,
         "tensors": st.lists(
             st.fixed_dictionaries(
                 {"what": KINDS, "name": NAMES},
@@ -80,7 +81,7 @@ TAKEN = {
     "drawing": {"width", "height", "channels", "data"},
     "nudge": {"tensor", "index", "span", "points"},
     "tensors": {"tensors"},
-    "train/run": {"steps", "learning_rate", "batch_size"},
+    "train/run": {"steps", "learning_rate", "batch_size", "optimizer"},
     "train/pause": set(),
     "train/reset": set(),
 }

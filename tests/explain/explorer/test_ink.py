@@ -60,6 +60,20 @@ def test_a_dot_stays_a_dot(centred):
     assert (framed > 0).sum() == 9
 
 
+def test_a_large_drawing_of_what_is_small_in_the_data():
+    """Dots of 1 pixel in 64: cut out at full size, this drawing would have 128,000 × 128,000 pixels."""
+    dots = np.stack([stroke((64, 64), (30, 31, 30 + i % 3, 31 + i % 3)) for i in range(9)])[:, None]
+    ink = Ink.of(dots)
+    assert ink.side == 1
+    framed = ink.frame(stroke((2000, 2000), (0, 2000, 0, 2000)))
+    assert framed.shape == (4032, 4032)
+    rows, columns = np.nonzero(framed)
+    assert rows.max() + 1 - rows.min() == columns.max() + 1 - columns.min() == 4032 // 64
+    assert (rows.min() + rows.max() + 1) / 2 == pytest.approx(30.5 * 63, abs=1)
+    line = ink.frame(stroke((1, 4096), (0, 1, 0, 4096)))  # thinner than what becomes one pixel
+    assert line.any()
+
+
 def test_no_ink(centred):
     empty = np.zeros((280, 280), np.uint8)
     assert Ink.of(centred).frame(empty) is empty

@@ -1,4 +1,6 @@
 import http.client
+import json
+import logging
 import re
 import socket
 import threading
@@ -42,6 +44,7 @@ def server(subject, page, monkeypatch):
     running[0].should_exit = True
     thread.join(10)
     assert not thread.is_alive()
+    assert [thread.name for thread in threading.enumerate() if thread.name == "explorer training"] == []
 
 
 def ask(port, method, path, headers=None, body=None):
@@ -59,11 +62,36 @@ def test_it_answers(server):
     assert ask(server, "GET", "/", {"Host": "evil.example"})[0] == 403
 
 
+def test_a_training_ends_with_the_server(server):
+    """Cut off in native code by the end of the program, it would abort it; the fixture sees that no thread is left."""
+    session = {"X-Session": json.loads(ask(server, "POST", "/api/session")[1])["session"]}
+    asked = {**session, "Content-Type": "application/json"}
+    assert ask(server, "POST", "/api/train/run", asked, b"{}")[0] == 200
+    until = monotonic() + 10
+    while json.loads(ask(server, "GET", "/api/train", session)[1])["step"] < 3:
+        assert monotonic() < until
+    assert json.loads(ask(server, "GET", "/api/train", session)[1])["running"]
+
+
 def test_what_is_not_http(server):
     for rubbish in (b"\0\1\2\3", b"GET\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", b"POST /api/session HTTP/1.1\r\nHost: a"):
         with socket.create_connection(("127.0.0.1", server), timeout=10) as connection:
             connection.sendall(rubbish)
     assert ask(server, "GET", "/")[0] == 200
+
+
+def test_web_sockets_are_not_served(server, caplog):
+    logging.getLogger("uvicorn.error").addHandler(caplog.handler)
+    asked = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "eA==",
+    }
+    status, read = ask(server, "GET", "/", asked)
+    assert (status, read[:15]) == (200, b"<!doctype html>")
+    logging.getLogger("uvicorn.error").removeHandler(caplog.handler)
+    assert "WebSocket" not in caplog.text
 
 
 def test_loopback_only(server):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from pellucid.arrays import Array, Shape
@@ -10,6 +12,8 @@ from pellucid.explain.cells.explainer import Explainer
 from pellucid.explain.cells.place import Place
 from pellucid.layers import ELU, Dropout, LeakyReLU, ReLU, Sigmoid, Softmax, Tanh
 from pellucid.philox import Stream
+
+_NOTHING_DROPPED = "At inference nothing is dropped: y = x."
 
 
 class ReLUCells(Explainer[ReLU]):
@@ -41,7 +45,7 @@ class LeakyReLUCells(Explainer[LeakyReLU]):
 
     def _slope(self, layer: LeakyReLU, x: Column) -> Column:
         a = layer.negative_slope
-        return x.through(lambda v: np.where(v > 0, 1.0, a), r"\big([x_# > 0] + a\,[x_# \le 0]\big)")
+        return x.through(lambda v: np.where(v > 0, 1.0, a), r"\big([x_# > 0] + a\,[x_# \le 0]\big)", ("a", a))
 
 
 class ELUCells(Explainer[ELU]):
@@ -97,7 +101,9 @@ class SoftmaxCells(Explainer[Softmax]):
         """Explain y."""
         pixel = at.index[1:]
         largest, total = self._partition(at, pixel)
-        power = at.inputs(one(at.index)).through(lambda x: np.exp(x - largest), r"e^{x_# - \max x}")
+        power = at.inputs(one(at.index)).through(
+            lambda x: np.exp(x - largest), r"e^{x_# - \max x}", (r"\max x", largest)
+        )
         inverse = at.inner("partition", total, pixel, r"Z_#").through(np.reciprocal, r"\frac{1}{Z_#}")
         notes = (f"The largest x, {largest:.4g}, is taken off every x first; that changes no y.",)
         reads = at.inputs(grid(range(at.input_shape[0]), *([i] for i in pixel))).regions()
@@ -118,7 +124,7 @@ class SoftmaxCells(Explainer[Softmax]):
             return super().inner(layer, at, key)
         largest, _ = self._partition(at, at.index)
         every = grid(range(at.input_shape[0]), *([i] for i in at.index))
-        powers = at.inputs(every).through(lambda x: np.exp(x - largest), r"e^{x_# - \max x}")
+        powers = at.inputs(every).through(lambda x: np.exp(x - largest), r"e^{x_# - \max x}", (r"\max x", largest))
         return Draft(r"Z = \sum_k e^{x_{tk} - \max x}", layer.formula.source if layer.formula else "", at.node.name,
                      [sum_of(powers)])  # fmt: skip
 
@@ -136,24 +142,24 @@ class DropoutCells(Explainer[Dropout]):
 
     def value(self, layer: Dropout, at: Place) -> Draft:
         """Explain y."""
-        return self.forward(layer, at, sum_of(self._scale(layer, at), at.inputs(one(at.index))), notes=self._notes(at))
+        x = at.inputs(one(at.index))
+        if at.training:
+            return self.forward(layer, at, sum_of(self._scale(layer, at), x))
+        return replace(self.forward(layer, at, sum_of(x), notes=(_NOTHING_DROPPED,)), formula="y = x")
 
     def share(self, layer: Dropout, at: Place, slot: int) -> Draft:
         """Explain dx."""
-        return self.backward(
-            layer, at, "dx", sum_of(self._scale(layer, at), at.deltas(one(at.index))), notes=self._notes(at)
-        )
+        dy = at.deltas(one(at.index))
+        if at.training:
+            return self.backward(layer, at, "dx", sum_of(self._scale(layer, at), dy))
+        passed = r"\frac{\partial J}{\partial x} = \frac{\partial J}{\partial y}"
+        return replace(self.backward(layer, at, "dx", sum_of(dy), notes=(_NOTHING_DROPPED,)), formula=passed)
 
     def _scale(self, layer: Dropout, at: Place) -> Column:
-        if not at.training:
-            return constant("1", 1.0)
         network = at.view.network
         stream = Stream(network.seed, at.view.trace.step, network.graph.nodes.index(at.node))
         kept = layer.keeps(stream.words(at.batch.shape)[(at.sample, *at.index)])
         return constant(r"\frac{m}{1-p}", float(kept) / (1 - layer.p))
-
-    def _notes(self, at: Place) -> tuple[str, ...]:
-        return () if at.training else ("At inference nothing is dropped: y = x.",)
 
 
 def sigmoid(x: Array) -> Array:

@@ -63,20 +63,22 @@ class Column:
         values: (n,), or (1,) for a factor that all terms share; float64.
         places: the cells that the numbers stand in; None for constants.
         arguments: the numbers in those cells, if ``values`` are a function of them.
+        letters: what else stands in that function's symbol, and its number.
     """
 
     symbol: str
     values: Array
     places: Places | None = None
     arguments: Array | None = None
+    letters: tuple[tuple[str, float], ...] = ()
 
-    def through(self, function: Callable[[Array], Array], symbol: str) -> Column:
+    def through(self, function: Callable[[Array], Array], symbol: str, *letters: tuple[str, float]) -> Column:
         """Return a function of the column, whose links stay what they are."""
-        return self.becoming(function(self.values), symbol)
+        return self.becoming(function(self.values), symbol, *letters)
 
-    def becoming(self, values: Array, symbol: str) -> Column:
+    def becoming(self, values: Array, symbol: str, *letters: tuple[str, float]) -> Column:
         """Return the values of a function of the column, worked out elsewhere."""
-        return replace(self, symbol=symbol, values=values, arguments=self.values)
+        return replace(self, symbol=symbol, values=values, arguments=self.values, letters=letters)
 
     def at(self, places: Places) -> Column:
         """Return the column with the cells that its numbers stand in."""
@@ -96,7 +98,7 @@ class Column:
         if self.arguments is None:
             return Factor(label, value, number(value), link)
         argument = float(self.arguments[min(term, len(self.arguments) - 1)])
-        return Factor(label, value, applied(self.symbol, argument), link, argument)
+        return Factor(label, value, applied(self.symbol, argument, self.letters), link, argument)
 
 
 def constant(symbol: str, value: float) -> Column:

@@ -54,12 +54,16 @@ def product(term: Term) -> str:
     return r" \cdot ".join([first, *(rf"\left({other}\right)" if other[0] == "-" else other for other in others)])
 
 
-def applied(symbol: str, argument: float) -> str:
-    """Return a function's symbol with a number in place of the letter that ``#`` stands below."""
-    written = number(argument)
-    if written[0] == "-" or "cdot" in written:
-        written = rf"\left({written}\right)"
-    return _LETTER.sub(lambda _: written, symbol)
+def applied(symbol: str, argument: float, letters: Sequence[tuple[str, float]] = ()) -> str:
+    """Return a function's symbol with numbers in place of the letter that ``#`` stands below, and of other letters."""
+    for letter, value in letters:
+        symbol = symbol.replace(letter, _bracketed(value))
+    return _LETTER.sub(lambda _: _bracketed(argument), symbol)
+
+
+def _bracketed(value: float) -> str:
+    written = number(value)
+    return rf"\left({written}\right)" if written[0] == "-" or "cdot" in written else written
 
 
 def listed(operator: str, values: Sequence[float]) -> str:

@@ -9,9 +9,10 @@ import numpy as np
 from pellucid.arrays import Array
 from pellucid.errors import ConfigError
 from pellucid.explain.cell import LOSS
+from pellucid.explain.cells import penalties
 from pellucid.explain.cells.activations import sigmoid
 from pellucid.explain.cells.draft import Column, Draft, Index, Places, Sum, constant, grid, one, sum_of
-from pellucid.explain.cells.latex import number, text
+from pellucid.explain.cells.latex import number
 from pellucid.explain.cells.place import View
 from pellucid.losses import CrossEntropy, LogLoss, Loss, SquaredError
 
@@ -35,7 +36,8 @@ class LossCells:
             given = float(self.view.deltas(self.view.last.name)[(self.sample, *index)])
             return self._draft(self._backward, given=given, notes=(self._own("value_and_delta"),))
         weight, p, y = self._weight(), self._prediction(index), self._target(one(index))
-        return self._draft(self._backward, sum_of(weight, p), sum_of(weight, constant("-1", -1.0), y))
+        formula = rf"\delta_{{tk}} = {self._weight_symbol}\,(p_{{tk}} - y_{{tk}})"
+        return self._draft(formula, sum_of(weight, p), sum_of(weight, constant("-1", -1.0), y))
 
     def number(self, what: str, index: Index) -> Draft:
         """Explain a prediction, a target, a sample's weight, loss or partition, or the whole loss.
@@ -52,7 +54,7 @@ class LossCells:
         if what == "sample_loss":
             return self._explain_sample_loss()
         if what == "partition" and self._is(CrossEntropy):
-            powers = self._outputs(grid(range(self._classes))).through(self._power, r"e^{a_# - \max a}")
+            powers = self._power(grid(range(self._classes)))
             return Draft(r"Z = \sum_i e^{a_{ti} - \max a}", self._source, LOSS, [sum_of(powers)])
         if what == "loss":
             return self._explain_loss()
@@ -60,7 +62,7 @@ class LossCells:
 
     def partition(self) -> float:
         """Return Σ_k e^(a − max a)."""
-        return float(self._power(self._a.astype(np.float64)).sum())
+        return float(self._power(grid(range(self._classes))).values.sum())
 
     def sample_loss(self, sample: int) -> float:
         """Return ℓ of a sample."""
@@ -71,9 +73,10 @@ class LossCells:
         a = self._outputs(one(index))
         if self._is(CrossEntropy):
             notes = (f"The largest output, {self._a.max():.4g}, is taken off every output first; that changes no p.",)
-            power = a.through(self._power, r"e^{a_# - \max a}")
             reads = self._outputs(grid(range(self._classes))).regions()
-            return self._draft(self._forward, sum_of(power, self._inverse_partition()), reads=reads, notes=notes)
+            return self._draft(
+                self._forward, sum_of(self._power(one(index)), self._inverse_partition()), reads=reads, notes=notes
+            )
         if self._is(LogLoss):
             return self._draft(self._forward, sum_of(a.through(sigmoid, r"\frac{1}{1 + e^{-a_#}}")))
         if self._is(SquaredError):
@@ -84,11 +87,10 @@ class LossCells:
     def _explain_weight(self) -> Draft:
         loss, target = self.loss, self.view.trace.target
         weights = loss.weights(target, None)
-        formula = r"\frac{w_t}{\sum_t w_t}" if loss.reduction == "mean" else "w_t"
         parts = [constant("w_t", float(weights[self.sample]))]
         if loss.reduction == "mean":
             parts.append(constant(r"\frac{1}{\sum_t w_t}", 1 / float(weights.sum())))
-        return Draft(formula, self._source, LOSS, [sum_of(*parts)])
+        return Draft(self._weight_symbol, self._source, LOSS, [sum_of(*parts)])
 
     def _explain_sample_loss(self) -> Draft:
         every = grid(range(self._classes))
@@ -120,20 +122,19 @@ class LossCells:
         each = np.array([self.sample_loss(int(t)) for t in samples])
         losses = Column(r"\ell_#", each, Places(LOSS, "sample_loss", nothing, samples))
         network = self.view.network
-        penalties = [
-            sum_of(constant(text(f"{type(penalty).__name__} of {name}"), penalty.value(network.parameters[name])))
-            for name in network.regularized
-            for penalty in network.regularization
-        ]
-        formula = r"J = \sum_t \frac{w_t}{\sum_t w_t}\, \ell_t" if self.loss.reduction == "mean" else (
-            r"J = \sum_t w_t\, \ell_t"
-        )  # fmt: skip
-        return Draft(formula, self._source, LOSS, [sum_of(weights, losses), *penalties])
+        added = penalties.values_of(network)
+        formula = rf"J = \sum_t {self._weight_symbol}\, \ell_t"
+        if added:
+            formula += penalties.value_formula(network.regularization)
+        return Draft(formula, self._source, LOSS, [sum_of(weights, losses), *added])
+
+    @property
+    def _weight_symbol(self) -> str:
+        return r"\frac{w_t}{\sum_t w_t}" if self.loss.reduction == "mean" else "w_t"
 
     def _weight(self) -> Column:
         places = Places(LOSS, "weight", one(()), self.sample)
-        symbol = r"\frac{w_t}{\sum_t w_t}" if self.loss.reduction == "mean" else "w_t"
-        return Column(symbol, np.array([self.view.weights[self.sample]], np.float64), places)
+        return Column(self._weight_symbol, np.array([self.view.weights[self.sample]], np.float64), places)
 
     def _prediction(self, index: Index) -> Column:
         return self._prediction_of(one(index))
@@ -152,10 +153,11 @@ class LossCells:
 
     def _inverse_partition(self) -> Column:
         places = Places(LOSS, "partition", one(()), self.sample)
-        return Column("Z", np.array([self.partition()]), places).through(np.reciprocal, r"\frac{1}{Z}")
+        return Column("Z_#", np.array([self.partition()]), places).through(np.reciprocal, r"\frac{1}{Z_#}")
 
-    def _power(self, a: Array) -> Array:
-        return np.exp(a - float(self._a.max()))
+    def _power(self, index: Array) -> Column:
+        largest = float(self._a.max())
+        return self._outputs(index).through(lambda a: np.exp(a - largest), r"e^{a_# - \max a}", (r"\max a", largest))
 
     def _minus_log(self, index: Array) -> Array:
         """Return −ln p by way of the outputs: p itself may have become 0."""

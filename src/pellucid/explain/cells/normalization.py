@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,6 +24,19 @@ class _Statistics:
     count: int
 
 
+class _Letters(NamedTuple):
+    """A layer's own letters for γ, β, the variance, and the values that it is taken over."""
+
+    gamma: str
+    beta: str
+    variance: str
+    count: str
+
+
+_EPELBAUM = _Letters(r"\gamma", r"\beta", r"\sigma^2", "m")
+_GRISHIN = _Letters(r"\alpha", r"\beta", "V", "N")
+
+
 class BatchNormCells(Explainer[BatchNorm2d | BatchNorm]):
     """y = γ·x̂ + β; dx has a term of its own δ, one through the mean and one through the variance."""
 
@@ -32,8 +46,15 @@ class BatchNormCells(Explainer[BatchNorm2d | BatchNorm]):
         normalized = at.inner("normalized", self._normalized(layer, at, found), at.index, r"\hat{x}_#")
         gamma, beta = self._coefficients(layer, at, unit)
         reads = (*at.inputs(one(at.index)).regions(), *self._shared_region(layer, at, at.node.inputs[0], "value"))
-        return self.forward(
-            layer, at, sum_of(gamma, normalized), sum_of(beta), reads=reads, notes=self._notes(at, found)
+        draft = self.forward(
+            layer, at, sum_of(gamma, normalized), sum_of(beta), reads=reads, notes=self._notes(layer, at, found)
+        )
+        if at.training:
+            return draft
+        letters = self._letters(layer)
+        return replace(
+            draft,
+            formula=rf"y = {letters.gamma}\,\hat{{x}} + {letters.beta},\quad {self._formula_of_normalized(layer)}",
         )
 
     def share(self, layer: BatchNorm2d | BatchNorm, at: Place, slot: int) -> Draft:
@@ -43,15 +64,18 @@ class BatchNormCells(Explainer[BatchNorm2d | BatchNorm]):
         inverse = self._inverse(layer, at, unit, found)
         own = sum_of(gamma, inverse, at.deltas(one(at.index)))
         if not at.training:
-            return self.backward(layer, at, "dx", own, notes=self._notes(at, found))
-        part = constant(r"-\frac{1}{m}", -1 / found.count)
+            letters = self._letters(layer)
+            passed = rf"\frac{{{letters.gamma}}}{{\sqrt{{{letters.variance} + \epsilon}}}}"
+            formula = rf"\frac{{\partial J}}{{\partial x}} = {passed}\,\frac{{\partial J}}{{\partial y}}"
+            return replace(self.backward(layer, at, "dx", own, notes=self._notes(layer, at, found)), formula=formula)
+        part = constant(rf"-\frac{{1}}{{{self._letters(layer).count}}}", -1 / found.count)
         normalized = at.inner("normalized", self._normalized(layer, at, found), at.index, r"\hat{x}_#")
-        dbeta = at.gradients("bias", one(unit), rf"\frac{{\partial J}}{{\partial {self._letters(layer)[1]}_#}}")
-        dgamma = at.gradients("weight", one(unit), rf"\frac{{\partial J}}{{\partial {self._letters(layer)[0]}_#}}")
+        dbeta = at.gradients("bias", one(unit), rf"\frac{{\partial J}}{{\partial {self._letters(layer).beta}_#}}")
+        dgamma = at.gradients("weight", one(unit), rf"\frac{{\partial J}}{{\partial {self._letters(layer).gamma}_#}}")
         notes = (
             "The first term is this number's own δ, the second comes through the batch's mean, the third through its "
             "variance.",
-            *self._notes(at, found),
+            *self._notes(layer, at, found),
         )
         return self.backward(
             layer, at, "dx", own, sum_of(gamma, inverse, part, dbeta), sum_of(gamma, inverse, part, normalized, dgamma),
@@ -80,20 +104,22 @@ class BatchNormCells(Explainer[BatchNorm2d | BatchNorm]):
             unit, found = self._unit(layer, at), self._statistics(layer, at)
             inverse, mean = self._inverse(layer, at, unit, found), self._mean(at, unit, found)
             sums = [sum_of(at.inputs(one(at.index)), inverse), sum_of(constant("-1", -1.0), mean, inverse)]
-            formula = r"\hat{x} = \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}}"
-            return Draft(formula, source, at.node.name, sums, notes=self._notes(at, found))
+            formula = self._formula_of_normalized(layer)
+            return Draft(formula, source, at.node.name, sums, notes=self._notes(layer, at, found))
         if key not in ("mean", "variance") or not at.training:
             return super().inner(layer, at, key)
         where = self._sharing(layer, at, at.index)
         x = at.inputs(where[:, 1:], where[:, 0])
-        share = constant(r"\frac{1}{m}", 1 / len(where))
+        letters = self._letters(layer)
+        one_by_count = rf"\frac{{1}}{{{letters.count}}}"
+        share = constant(one_by_count, 1 / len(where))
         if key == "mean":
-            return Draft(r"\mu = \frac{1}{m} \sum x", source, at.node.name, [sum_of(share, x)])
+            return Draft(rf"\mu = {one_by_count} \sum x", source, at.node.name, [sum_of(share, x)])
         mean = self._statistics_of(layer, at, at.index).mean
-        spread = x.through(lambda v: (v - mean) ** 2, r"(x_# - \mu)^2")
+        spread = x.through(lambda v: (v - mean) ** 2, r"(x_# - \mu)^2", (r"\mu", mean))
         notes = (f"Around the mean μ = {mean:.6g}.",)
-        return Draft(r"\sigma^2 = \frac{1}{m} \sum (x - \mu)^2", source, at.node.name, [sum_of(share, spread)],
-                     notes=notes)  # fmt: skip
+        return Draft(rf"{letters.variance} = {one_by_count} \sum (x - \mu)^2", source, at.node.name,
+                     [sum_of(share, spread)], notes=notes)  # fmt: skip
 
     def inner_shape(self, layer: BatchNorm2d | BatchNorm, output: Shape, key: str) -> Shape:
         """Return that of y, or of the coefficients."""
@@ -136,12 +162,17 @@ class BatchNormCells(Explainer[BatchNorm2d | BatchNorm]):
         return float((float(at.x[at.index]) - found.mean) / np.sqrt(found.variance + layer.eps))
 
     def _coefficients(self, layer: BatchNorm2d | BatchNorm, at: Place, unit: Index) -> tuple[Column, Column]:
-        gamma, beta = self._letters(layer)
-        return at.parameters("weight", one(unit), f"{gamma}_#"), at.parameters("bias", one(unit), f"{beta}_#")
+        letters = self._letters(layer)
+        return (
+            at.parameters("weight", one(unit), f"{letters.gamma}_#"),
+            at.parameters("bias", one(unit), f"{letters.beta}_#"),
+        )
 
-    def _letters(self, layer: BatchNorm2d | BatchNorm) -> tuple[str, str]:
-        """Return the layer's own letters for γ and β: Epelbaum's, or Grishin's."""
-        return (r"\gamma" if isinstance(layer, BatchNorm2d) else r"\alpha"), r"\beta"
+    def _letters(self, layer: BatchNorm2d | BatchNorm) -> _Letters:
+        return _EPELBAUM if isinstance(layer, BatchNorm2d) else _GRISHIN
+
+    def _formula_of_normalized(self, layer: BatchNorm2d | BatchNorm) -> str:
+        return rf"\hat{{x}} = \frac{{x - \mu}}{{\sqrt{{{self._letters(layer).variance} + \epsilon}}}}"
 
     def _mean(self, at: Place, unit: Index, found: _Statistics) -> Column:
         if at.training:
@@ -150,15 +181,21 @@ class BatchNormCells(Explainer[BatchNorm2d | BatchNorm]):
 
     def _inverse(self, layer: BatchNorm2d | BatchNorm, at: Place, unit: Index, found: _Statistics) -> Column:
         """Return 1/√(σ² + ε)."""
+        symbol = f"{self._letters(layer).variance}_#"
         if at.training:
-            variance = at.inner("variance", found.variance, unit, r"\sigma^2_#", shared=True)
+            variance = at.inner("variance", found.variance, unit, symbol, shared=True)
         else:
-            variance = at.statistics("running_var", one(unit), r"\sigma^2_#")
-        return variance.through(lambda v: 1 / np.sqrt(v + layer.eps), r"\frac{1}{\sqrt{\sigma^2_# + \epsilon}}")
+            variance = at.statistics("running_var", one(unit), symbol)
+        return variance.through(
+            lambda v: 1 / np.sqrt(v + layer.eps),
+            rf"\frac{{1}}{{\sqrt{{{symbol} + \epsilon}}}}",
+            (r"\epsilon", layer.eps),
+        )
 
-    def _notes(self, at: Place, found: _Statistics) -> tuple[str, ...]:
+    def _notes(self, layer: BatchNorm2d | BatchNorm, at: Place, found: _Statistics) -> tuple[str, ...]:
         if at.training:
-            return (f"Mean and variance are taken over m = {found.count} values of the batch.",)
+            count = self._letters(layer).count
+            return (f"Mean and variance are taken over {count} = {found.count} values of the batch.",)
         return ("Mean and variance are the running ones, which do not depend on x.",)
 
 
@@ -196,7 +233,7 @@ class LocalResponseNormCells(Explainer[LocalResponseNorm]):
                      [sum_of(constant("k", layer.k)), sum_of(share, x.through(np.square, "x_#^2"))])  # fmt: skip
 
     def _power(self, layer: LocalResponseNorm, at: Place, index: Index) -> Column:
-        return self._s(layer, at, index).through(lambda s: s**-layer.beta, r"s_#^{-\beta}")
+        return self._s(layer, at, index).through(lambda s: s**-layer.beta, r"s_#^{-\beta}", (r"\beta", layer.beta))
 
     def _s(self, layer: LocalResponseNorm, at: Place, index: Index) -> Column:
         x = at.inputs(self._neighbours(layer, at, index)).values

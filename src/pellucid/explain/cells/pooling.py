@@ -12,7 +12,7 @@ from pellucid.explain.cells.draft import Column, Draft, constant, grid, one, sum
 from pellucid.explain.cells.explainer import Explainer
 from pellucid.explain.cells.latex import listed
 from pellucid.explain.cells.place import Place
-from pellucid.explain.cells.taps import outputs_reading, taps_inside
+from pellucid.explain.cells.taps import UNREAD, outputs_reading, taps_inside
 from pellucid.layers import AvgPool2d, GlobalAvgPool2d, LPPool2d, MaxPool2d
 from pellucid.layers.pooling import Pool2d
 from pellucid.layers.windows import Axis, axes
@@ -55,7 +55,8 @@ class MaxPool2dCells(WindowCells[MaxPool2d]):
         won = [tuple(self._winner(at, self.window(layer, at, row, column))) == at.index for _, row, column in held]
         deltas = at.deltas(held[np.array(won, bool)])
         note = f"It is the largest in {sum(won)} of the {len(held)} windows that hold it; their δ comes back to it."
-        return self.backward(layer, at, "dx", sum_of(deltas), reads=at.deltas(held).regions(), notes=(note,))
+        reads, notes = at.deltas(held).regions(), (note if len(held) else UNREAD,)
+        return self.backward(layer, at, "dx", sum_of(deltas), reads=reads, notes=notes)
 
     def _winner(self, at: Place, pixels: Array) -> Array:
         """Return the first largest of some pixels, as the layer finds it."""
@@ -78,7 +79,7 @@ class AvgPool2dCells(WindowCells[AvgPool2d]):
             sum_of(constant(r"\frac{1}{n}", 1 / n), at.deltas(window[None]))
             for n, window in zip(self._count(layer, at, held), held, strict=True)
         ]
-        return self.backward(layer, at, "dx", *sums, given=None if sums else 0.0)
+        return self.backward(layer, at, "dx", *sums, given=None if sums else 0.0, notes=() if sums else (UNREAD,))
 
     def _count(self, layer: AvgPool2d, at: Place, windows: Array) -> Array:
         """Return n of some windows (c, l, m)."""
@@ -107,12 +108,13 @@ class LPPool2dCells(WindowCells[LPPool2d]):
 
     def share(self, layer: LPPool2d, at: Place, slot: int) -> Draft:
         """Explain dx; a window of zeros sends nothing back."""
-        p, x, held = layer.norm_type, at.inputs(one(at.index)), self.holding(layer, at)
-        held = held[at.y[tuple(held.T)] > 0]
+        p, x, every = layer.norm_type, at.inputs(one(at.index)), self.holding(layer, at)
+        held = every[at.y[tuple(every.T)] > 0]
+        notes = () if len(every) else (UNREAD,)
         sign = x.through(np.sign, r"\operatorname{sign}(x_#)")
         size = x.through(lambda v: abs(v) ** (p - 1), rf"|x_#|^{{{p - 1:g}}}")
         norm = at.outputs(held).through(lambda y: y ** (1 - p), rf"y_#^{{{1 - p:g}}}")
-        return self.backward(layer, at, "dx", sum_of(sign, size, norm, at.deltas(held)))
+        return self.backward(layer, at, "dx", sum_of(sign, size, norm, at.deltas(held)), notes=notes)
 
 
 class GlobalAvgPool2dCells(Explainer[GlobalAvgPool2d]):

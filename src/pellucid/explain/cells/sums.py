@@ -8,7 +8,7 @@ from pellucid.arrays import Array
 from pellucid.explain.cells.draft import Column, Draft, Sum, grid, one, sum_of
 from pellucid.explain.cells.explainer import Explainer
 from pellucid.explain.cells.place import Place
-from pellucid.explain.cells.taps import outputs_reading, taps_inside
+from pellucid.explain.cells.taps import UNREAD, outputs_reading, taps_inside
 from pellucid.layers import Conv2d, Linear
 from pellucid.layers.windows import Axis, axes
 
@@ -42,8 +42,9 @@ class Conv2dCells(Explainer[Conv2d]):
         weights = self._weights(layer, at, grid(f, [c % maps], j, k))
         turned = "turned by 180° " if max(rows.kernel, columns.kernel) > 1 and not layer.flip else ""
         notes = (f"Each filter, {turned}lies on the δ map with its centre on this pixel.",)
-        simple = (rows.stride, columns.stride, rows.dilation, columns.dilation) == (1, 1, 1, 1)
-        return self.backward(layer, at, "dx", sum_of(weights, at.deltas(grid(f, u, v))), notes=notes if simple else ())
+        if (rows.stride, columns.stride, rows.dilation, columns.dilation) != (1, 1, 1, 1):
+            notes = () if len(j) and len(k) else (UNREAD,)
+        return self.backward(layer, at, "dx", sum_of(weights, at.deltas(grid(f, u, v))), notes=notes)
 
     def gradient(self, layer: Conv2d, at: Place, key: str) -> Draft:
         """Explain dw and db: a sum over every window of every sample."""

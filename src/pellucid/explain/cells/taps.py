@@ -7,6 +7,9 @@ import numpy as np
 from pellucid.arrays import Array
 from pellucid.layers.windows import Axis
 
+#: said of a pixel that lies between the windows, or behind the last of them
+UNREAD = "No window holds this pixel, so nothing comes back to it."
+
 
 def taps_inside(axis: Axis, window: int) -> tuple[Array, Array]:
     """Return the taps of a window that lie on a pixel, and those pixels: u = S·l + D·j − P."""

@@ -35,14 +35,15 @@ SESSION = "X-Session"
 _log = logging.getLogger(__name__)
 
 
-def create_app(subject: Subject, page: Path) -> Starlette:
+def create_app(subject: Subject, page: Path, sessions: Sessions | None = None) -> Starlette:
     """Return the application that explores a subject.
 
     Args:
         subject: the network and its data.
         page: the folder of the built page.
+        sessions: where sessions are kept, for who has to close them; its own if None.
     """
-    known, sessions = operations(subject), Sessions(subject)
+    known, sessions = operations(subject), sessions or Sessions(subject)
     api = [Route(o.path, _endpoint(o, sessions), methods=[o.method]) for o in known]
     described = openapi(known)
     api += [

@@ -18,6 +18,8 @@ _LOOKED_AT, _INK = 256, 0.3
 _CLEAR = 0.8
 #: how much a drawing may grow at most, as a share of what would shrink the whole canvas: a dot stays a dot
 _SMALLEST = 0.4
+#: pixels along the longer side of what is cut out of a drawing; a larger drawing is made coarser first
+_WIDEST = 4096
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,8 @@ class Ink:
         scale = max(max(bottom - top, right - left) / self.side, _SMALLEST * shrunk)
         row, column = _middle_of_mass(drawing) if self.by_mass else ((top + bottom) / 2, (left + right) / 2)
         height, width = (max(1, round(n * scale)) for n in self.size)
+        if max(height, width) > _WIDEST:
+            return self.frame(_coarser(drawing, -(-max(height, width) // _WIDEST)))
         above, before = round(row - self.centre[0] * scale), round(column - self.centre[1] * scale)
         found = np.zeros((height, width), drawing.dtype)
         rows, columns = (
@@ -76,6 +80,13 @@ class Ink:
         at = rows.start - above, columns.start - before
         found[at[0] : at[0] + part.shape[0], at[1] : at[1] + part.shape[1]] = part
         return found
+
+
+def _coarser(drawing: Array, step: int) -> Array:
+    """Return the brightest of every ``step × step`` pixels, so that thin strokes stay."""
+    whole = np.pad(drawing, [(0, -n % step) for n in drawing.shape])
+    height, width = (n // step for n in whole.shape)
+    return whole.reshape(height, step, width, step).max(axis=(1, 3))
 
 
 def _clear_border(mask: Array) -> bool:

@@ -14,6 +14,8 @@ from pellucid.network import Network
 
 #: largest relative error of the finite difference that passes, as in check_gradients
 _TOLERANCE = 1e-6
+#: multiply-adds that the values of one answer may take, and how many values there are in any case
+_EFFORT, _LEAST = 4_000_000_000, 5
 
 
 class Nudges:
@@ -26,8 +28,11 @@ class Nudges:
     """
 
     def __init__(self, network: Network, x: Any, y: Any, training: bool) -> None:
-        parts = network_parts(network, x, y, len(x), np.random.default_rng(0), training, jitter=0.0)
+        with np.errstate(all="ignore"):
+            parts = network_parts(network, x, y, len(x), np.random.default_rng(0), training, jitter=0.0)
         self._parts = {INPUT if part.layer == INPUT else f"{part.layer}.{part.tensor}": part for part in parts}
+        one = sum(node.layer.multiply_adds(*node.input_shapes) for node in network.graph.nodes)
+        self._most = max(_LEAST, _EFFORT // max(one * len(x), 1))
         self._largest = max(float(abs(part.gradient).max()) for part in parts if part.gradient.size)
 
     def at(self, tensor: str, index: tuple[int, ...], span: float, points: int) -> dict[str, Any]:
@@ -37,7 +42,8 @@ class Nudges:
             tensor: a parameter, or ``"input"``, as the first layer sees it.
             index: the entry, without the batch.
             span: how far to go either way.
-            points: how many values, the ends included.
+            points: how many values, the ends included; there are fewer, the own one among them, where the network is
+                deep.
 
         Raises:
             DataError: there is no such tensor or entry.
@@ -49,11 +55,12 @@ class Nudges:
         shape = part.values.shape[1:] if tensor == INPUT else part.values.shape
         if len(index) != len(shape) or any(i >= n for i, n in zip(index, shape, strict=True)):
             raise DataError(f"{tensor} has shape {shape}, there is no entry {list(index)}")
-        value, gradient, loss = float(part.values[entry]), float(part.gradient[entry]), float(part.terms().sum())
-        values = value + np.linspace(-span, span, points)
+        value, gradient = float(part.values[entry]), float(part.gradient[entry])
+        values = value + np.linspace(-span, span, points if points <= self._most else self._most - (self._most + 1) % 2)
         with np.errstate(all="ignore"):
-            losses = [_loss_at(part, entry, v) for v in values]
+            loss, losses = _loss_at(part, entry, value), [_loss_at(part, entry, v) for v in values]
             checked, kink = check_entry(part, entry, 1e-4 * self._largest, _TOLERANCE)
+            predicted = loss + gradient * (values - value)
         return {
             "tensor": tensor,
             "index": list(index),
@@ -62,7 +69,7 @@ class Nudges:
             "gradient": gradient,
             "values": values,
             "losses": losses,
-            "predicted": loss + gradient * (values - value),
+            "predicted": predicted,
             "check": {"numeric": checked.numeric, "error": checked.error, "kink": kink},
         }
 

@@ -11,6 +11,7 @@ from pellucid.explain.explorer.model import describe
 from pellucid.explain.explorer.pictures import from_drawing, from_file
 from pellucid.explain.explorer.session import Session
 from pellucid.explain.explorer.subject import Subject
+from pellucid.optimizers import OPTIMIZERS
 
 #: bytes of a drawing or an image file
 _PICTURE = 10_000_000
@@ -148,6 +149,7 @@ def operations(subject: Subject) -> list[Operation]:
                 "steps": Whole(1, 1_000_000, default=None),
                 "learning_rate": Number(0, 1000, default=0.1),
                 "batch_size": Whole(1, 1024, default=32),
+                "optimizer": Text(tuple(OPTIMIZERS), default="sgd"),
             },
         ),
         Operation("POST", "/train/pause", "Pause the training", Session.pause),

@@ -7,11 +7,12 @@ import socket
 import threading
 import webbrowser
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 
 from pellucid.data.extra import need
 from pellucid.errors import ConfigError
 from pellucid.explain.explorer.handout import PAGE
+from pellucid.explain.explorer.sessions import Sessions
 from pellucid.explain.explorer.subject import Subject
 
 _HOST = "127.0.0.1"
@@ -44,28 +45,25 @@ def serve(subject: Subject, port: int, *, browse: bool, tell: Callable[[str], No
         if browse:
             # The browser asks at once; the socket listens already, so it waits.
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+        sessions = Sessions(subject)
         config = uvicorn.Config(
-            create_app(subject, PAGE),
-            log_level="warning",
+            create_app(subject, PAGE, sessions),
+            log_level="error",
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=1,
             lifespan="off",
+            ws="none",
         )
-        with suppress(KeyboardInterrupt):  # that is how it ends
+        with closing(sessions), suppress(KeyboardInterrupt):  # that is how it ends
             uvicorn.Server(config).run(sockets=[listening])
 
 
 def _listen(port: int) -> socket.socket:
-    listening = socket.socket()
     try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((_HOST, port))
-        listening.listen()
+        return socket.create_server((_HOST, port))
     except OSError as error:
-        listening.close()
         if error.errno not in (errno.EADDRINUSE, errno.EACCES):
             raise
         why = "is taken" if error.errno == errno.EADDRINUSE else "may not be used"
         raise ConfigError(f"port {port} {why}; give another with --port, or 0 for any that is free") from error
-    return listening

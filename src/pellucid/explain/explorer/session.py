@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from threading import Thread
 from time import monotonic
 from typing import Any
@@ -25,6 +26,23 @@ MOST_NUMBERS = 16_000_000
 _PATIENCE = 60.0
 
 
+@dataclass(frozen=True, eq=False)
+class _Looked:
+    """What is looked at.
+
+    Attributes:
+        image, label: the sample.
+        told: what the state tells of where it comes from.
+        training, batch: how it is traced.
+    """
+
+    image: Array
+    label: int
+    told: dict[str, Any]
+    training: bool
+    batch: int
+
+
 class Session:
     """One browser's network, sample and training. Its methods may be called from several threads.
 
@@ -37,18 +55,18 @@ class Session:
         self._network = subject.network.copy()
         #: counts what changed the numbers
         self._revision = 0
-        self._mode = (subject.companions > 1, subject.companions)
         self._known: tuple[int, View] | None = None
         self._training = None if subject.data is None else Training(subject, self._network)
         self._run: object | None = None
-        self._asked: tuple[float, int] | None = None
+        self._thread: Thread | None = None
+        self._asked: tuple[str, float, int] | None = None
         self._stopped: str | None = None
         self.seen = monotonic()
         if subject.data is None:
-            self._image, self._label = subject.made_up(), 0
-            self._sample: dict[str, Any] = {"source": "made up", "split": None, "index": None}
+            image, label, told = subject.made_up(), 0, {"source": "made up", "split": None, "index": None}
         else:
-            self._take("test", subject.first)
+            image, label, told = self._taken("test", subject.first)
+        self._looked = _Looked(image, label, told, subject.companions > 1, subject.companions)
 
     def state(self) -> dict[str, Any]:
         """Return the state, as ``docs/explorer-api.md`` has it."""
@@ -62,15 +80,13 @@ class Session:
             DataError: there is no such sample.
         """
         with self._turns:
-            self._take(split, index)
-            return self._state()
+            image, label, told = self._taken(split, index)
+            return self._look(image=image, label=label, told=told)
 
     def show(self, image: Array, source: str) -> dict[str, Any]:
         """Look at an image of the network's shape that came from elsewhere; return the state."""
         with self._turns:
-            self._image, self._sample = image, {"source": source, "split": None, "index": None}
-            self._revision += 1
-            return self._state()
+            return self._look(image=image, told={"source": source, "split": None, "index": None})
 
     def label(self, label: int) -> dict[str, Any]:
         """Take another class for the true one; return the state.
@@ -79,24 +95,20 @@ class Session:
             DataError: there is no such class.
         """
         with self._turns:
-            self._network.check_samples(self._image[None], np.array([label]))
-            self._label = label
-            self._revision += 1
-            return self._state()
+            return self._look(label=label)
 
     def mode(self, training: bool, batch: int) -> dict[str, Any]:
         """Trace as while training or as while predicting, with so many samples; return the state.
 
         Raises:
             ConfigError: more samples than there are.
+            DataError: fewer than a batch normalization needs.
         """
         with self._turns:
             most = 1 if self._subject.data is None else min(32, len(self._subject.data.x_train))
             if batch > most:
                 raise ConfigError(f"batch must be at most {most} here, got {batch}")
-            self._mode = (training, batch)
-            self._revision += 1
-            return self._state()
+            return self._look(training=training, batch=batch)
 
     def gallery(self, split: str, start: int, count: int) -> dict[str, Any]:
         """Return some images of the data set, as bytes, with their labels.
@@ -164,7 +176,7 @@ class Session:
         with self._turns:
             return self._progress(since)
 
-    def run(self, steps: int | None, learning_rate: float, batch_size: int) -> dict[str, Any]:
+    def run(self, steps: int | None, learning_rate: float, batch_size: int, optimizer: str = "sgd") -> dict[str, Any]:
         """Train on, so many steps or until it is paused; a training that runs goes on with these settings.
 
         Raises:
@@ -173,9 +185,10 @@ class Session:
         with self._turns:
             self._subject.require_data()
             assert self._training is not None
-            self._run, self._asked, self._stopped = object(), (learning_rate, batch_size), None
+            self._run, self._asked, self._stopped = object(), (optimizer, learning_rate, batch_size), None
             last = None if steps is None else self._training.steps + steps
-            Thread(target=self._train, args=(self._run, last), daemon=True, name="explorer training").start()
+            self._thread = Thread(target=self._train, args=(self._run, last), daemon=True, name="explorer training")
+            self._thread.start()
             return self._progress(self._training.steps)
 
     def pause(self) -> dict[str, Any]:
@@ -183,6 +196,12 @@ class Session:
         with self._turns:
             self._run = None
             return self._progress(0 if self._training is None else self._training.steps)
+
+    def close(self) -> None:
+        """End the training and wait for its thread: native code must not be cut off by the end of the program."""
+        self.pause()
+        if self._thread is not None:
+            self._thread.join()
 
     def reset(self) -> dict[str, Any]:
         """End the training and put back the parameters that the session began with."""
@@ -204,39 +223,47 @@ class Session:
         with self._turns:
             return blueprint.to_bytes(self._network)
 
-    def _take(self, split: str, index: int) -> None:
+    def _taken(self, split: str, index: int) -> tuple[Array, int, dict[str, Any]]:
         images, labels = self._subject.split(split)
         if index >= len(images):
             raise DataError(f"there is no {split} sample {index}; they run from 0 to {len(images) - 1}")
-        self._image, self._label = images[index], int(labels[index])
-        self._sample = {"source": "data", "split": split, "index": index}
-        self._revision += 1
+        return images[index], int(labels[index]), {"source": "data", "split": split, "index": index}
+
+    def _look(self, **changes: Any) -> dict[str, Any]:
+        """Look at something else, and return the state; what the network cannot be shown changes nothing."""
+        before = self._looked, self._revision
+        self._looked, self._revision = replace(self._looked, **changes), self._revision + 1
+        try:
+            return self._state()
+        except PellucidError:
+            self._looked, self._revision = before
+            raise
 
     def _batch(self) -> tuple[Array, Array]:
         """Return what is traced: the sample, and others behind it."""
-        extra = self._mode[1] - 1
+        image, label, extra = self._looked.image, self._looked.label, self._looked.batch - 1
         if not extra:
-            return self._image[None], np.array([self._label])
+            return image[None], np.array([label])
         data = self._subject.require_data()
         others, labels = data.x_train[:extra], data.y_train[:extra]
-        parts = [self._image[None], others]
-        if self._image.dtype != others.dtype:
+        parts = [image[None], others]
+        if image.dtype != others.dtype:
             parts = [part.astype(np.float32) / (255 if part.dtype == np.uint8 else 1) for part in parts]
-        return np.concatenate(parts), np.concatenate([[self._label], labels])
+        return np.concatenate(parts), np.concatenate([[label], labels])
 
     def _view(self) -> View:
         if self._known is None or self._known[0] != self._revision:
             self._known = None  # so that two are never in memory at once
-            self._known = (self._revision, View(self._network, *self._batch(), self._mode[0]))
+            self._known = (self._revision, View(self._network, *self._batch(), self._looked.training))
         return self._known[1]
 
     def _state(self) -> dict[str, Any]:
-        view, (training, batch) = self._view(), self._mode
+        view, looked = self._view(), self._looked
         return strict(
             {
                 "revision": self._revision,
-                "sample": {**self._sample, "label": self._label},
-                "mode": {"training": training, "batch": batch},
+                "sample": {**looked.told, "label": looked.label},
+                "mode": {"training": looked.training, "batch": looked.batch},
                 "loss": view.trace.loss,
                 "prediction": {"probabilities": view.probabilities, "best": int(view.probabilities.argmax())},
                 "target": view.trace.target[0],
@@ -245,16 +272,17 @@ class Session:
 
     def _progress(self, since: int) -> dict[str, Any]:
         training = self._training
-        rate, size = self._asked or (None, None)
+        optimizer, rate, size = self._asked or (None, None, None)
         return strict(
             {
                 "revision": self._revision,
                 "running": self._run is not None,
                 "step": 0 if training is None else training.steps,
+                "optimizer": optimizer,
                 "learning_rate": rate,
                 "batch_size": size,
-                "points": [] if training is None else training.points[since:],
-                "held": [] if training is None else training.held,
+                "points": [] if training is None else training.points.after(since),
+                "held": [] if training is None else training.held.after(-1),
                 "stopped": self._stopped,
             }
         )
@@ -278,3 +306,7 @@ class Session:
             self._stopped = self._training.step(*self._asked)
         except PellucidError as error:
             self._stopped = str(error)
+        except Exception:
+            # The thread ends here, and nobody is to wait for it.
+            self._run, self._stopped = None, "a fault of Pellucid's; the terminal shows more"
+            raise

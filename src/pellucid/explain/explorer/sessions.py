@@ -33,8 +33,15 @@ class Sessions:
             gone = sorted(self._sessions, key=lambda known: self._sessions[known].seen)[: -self.most]
             closed = [self._sessions.pop(known) for known in gone]
         for old in closed:
-            old.pause()
+            old.close()
         return name
+
+    def close(self) -> None:
+        """End every session."""
+        with self._lock:
+            closed, self._sessions = list(self._sessions.values()), {}
+        for session in closed:
+            session.close()
 
     def find(self, name: str) -> Session | None:
         """Return a session; None if there is none of that id."""

@@ -33,6 +33,7 @@ class Subject:
         first: number of the test sample that sessions begin with.
 
     Raises:
+        ShapeError: the network gives no vector, so that it has no loss to begin at.
         DataError: the data does not fit the network, or has no such sample.
     """
 
@@ -43,6 +44,8 @@ class Subject:
     first: int = 0
 
     def __post_init__(self) -> None:
+        # What the loss cannot be had of, is told now and not by every request.
+        self.network.loss.encode([0], self.network.output_shape, self.network.dtype)
         if self.data is not None and not self.class_names:
             object.__setattr__(self, "class_names", self.data.class_names)
         if self.data is not None and self.data.input_shape != self.network.input_shape:

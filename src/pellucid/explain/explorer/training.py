@@ -7,17 +7,18 @@ from math import isfinite
 import numpy as np
 
 from pellucid.arrays import Array, Tensors
+from pellucid.explain.explorer.curve import Curve
 from pellucid.explain.explorer.subject import Subject
 from pellucid.metrics import METRICS
 from pellucid.network import Network
-from pellucid.optimizers import SGD
+from pellucid.optimizers import Optimizer, OptimizerState, resolve_optimizer
 
-#: steps between two looks at the test samples
+#: steps between two looks at the test samples, until there are very many
 HELD_EVERY = 25
 
 
 class Training:
-    """Plain stochastic gradient descent on a session's network, and the curves of it.
+    """Gradient descent on a session's network, and the curves of it.
 
     Args:
         subject: whose data is trained on.
@@ -32,35 +33,37 @@ class Training:
         subject.require_data()
         self._order = np.arange(0)
         self._good = self._numbers()
-        #: a point for every step, and one for every look at the test samples
-        self.points: list[dict[str, float]] = []
-        self.held: list[dict[str, float]] = []
+        self._optimizer: tuple[str, Optimizer, OptimizerState] | None = None
+        #: steps done
+        self.steps = 0
+        #: of the batches, and of the looks at the test samples
+        self.points, self.held = Curve(1), Curve(HELD_EVERY)
 
-    @property
-    def steps(self) -> int:
-        """Steps done."""
-        return len(self.points)
-
-    def step(self, learning_rate: float, batch_size: int) -> str | None:
+    def step(self, optimizer: str, learning_rate: float, batch_size: int) -> str | None:
         """Do one step; return in words why there can be no further one, or None.
 
         At NaN or infinity the network goes back to the parameters and running statistics that last gave a finite loss.
+
+        Args:
+            optimizer: a name of :data:`pellucid.optimizers.OPTIMIZERS`; it remembers its steps until another is asked
+                for.
+            learning_rate: η.
+            batch_size: samples.
         """
         network, data = self._network, self._subject.require_data()
-        if not self.held:
+        if not self.held.after(-1):
             self._look()
         rows = self._next_rows(batch_size)
         images, target = network.check_samples(data.x_train[rows], data.y_train[rows])
         now = self._numbers()
-        optimizer = SGD(learning_rate)
         with np.errstate(all="ignore"):
             value, gradient, outputs = network.batch_gradient(images, target)
             if isfinite(value):
                 self._good = now
-            own: Tensors = {"parameters": network.flat_parameters}
-            optimizer.apply(own, {"parameters": gradient}, optimizer.start(own), learning_rate, [])
+            self._update(optimizer, gradient, learning_rate)
         if not isfinite(value) or not np.isfinite(network.flat_parameters).all():
             params, state = self._good
+            self._optimizer = None
             network.flat_parameters[...] = params
             for name, kept in state.items():
                 network.state[name] = kept
@@ -72,10 +75,20 @@ class Training:
         network.step += 1
         metric = network.loss.metric_name(target)
         score = float(np.mean(METRICS[metric](network.loss.activation(outputs), target)))
-        self.points.append({"step": self.steps + 1, "loss": value, "accuracy": score})
-        if self.steps % HELD_EVERY == 0:
+        self.steps += 1
+        if self.points.wants(self.steps):
+            self.points.add(self.steps, value, score)
+        if self.held.wants(self.steps):
             self._look()
         return None
+
+    def _update(self, name: str, gradient: Array, learning_rate: float) -> None:
+        own: Tensors = {"parameters": self._network.flat_parameters}
+        if self._optimizer is None or self._optimizer[0] != name:
+            optimizer = resolve_optimizer(name)
+            self._optimizer = name, optimizer, optimizer.start(own)
+        _, optimizer, state = self._optimizer
+        optimizer.apply(own, {"parameters": gradient}, state, learning_rate)
 
     def _numbers(self) -> tuple[Array, Tensors]:
         """Return copies of the parameters and the running statistics."""
@@ -84,9 +97,10 @@ class Training:
 
     def _look(self) -> None:
         """Measure the network with test samples."""
-        figures = self._network.evaluate(*self._subject.held())
-        loss = figures.pop("loss")
-        self.held.append({"step": self.steps, "loss": loss, "accuracy": next(iter(figures.values()))})
+        with np.errstate(all="ignore"):
+            figures = self._network.evaluate(*self._subject.held())
+        loss, (accuracy,) = figures.pop("loss"), figures.values()
+        self.held.add(self.steps, loss, accuracy)
 
     def _next_rows(self, batch_size: int) -> Array:
         """Return the rows of the next batch; every sample comes once before any comes again."""
