@@ -12,20 +12,22 @@ const PYTHON = process.env.PELLUCID_PYTHON ?? fileURLToPath(new URL("../../.venv
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 export const PICTURES = process.env.PELLUCID_PICTURES;
 
-/** Serve a network; `expected` is what Network.trace says of some of its cells, worked out apart from the server. */
+/** Serve a network; `expected` is what Network.trace says of its input's shape, its loss and of some of its cells, worked out apart from the server. */
 export async function serve(name) {
   const process = spawn(PYTHON, [`${HERE}serve.py`, name], { stdio: ["ignore", "pipe", "inherit"] });
   const lines = createInterface({ input: process.stdout })[Symbol.asyncIterator]();
-  const expected = JSON.parse((await lines.next()).value);
-  const address = (await lines.next()).value;
-  return {
-    address,
-    expected,
-    async stop() {
-      process.kill("SIGINT");
-      await once(process, "exit");
-    },
+  const stop = async () => {
+    if (process.exitCode !== null) return;
+    process.kill("SIGINT");
+    await once(process, "exit");
   };
+  const [expected, address] = [(await lines.next()).value, (await lines.next()).value];
+  if (!address) {
+    await stop();
+    throw new Error(`serve.py ${name} ended before it listened; what it printed stands above`);
+  }
+  const { input, loss, cells } = JSON.parse(expected);
+  return { address, input, loss, expected: cells, stop };
 }
 
 export function launch() {

@@ -11,8 +11,8 @@ before(async () => {
   ({ page, faults, close: closePage } = await open(browser, server.address));
 });
 after(async () => {
-  await closePage();
-  await server.stop();
+  await closePage?.();
+  await server?.stop();
   await browser.close();
 });
 

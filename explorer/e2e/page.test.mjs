@@ -103,8 +103,31 @@ describe("nguyen", () => {
   });
 });
 
-test("fifty layers: folded at first, unfolded by a click, a panel within 300 ms", async () => {
+describe("grishin, with batch norm", () => {
+  let server;
+  before(async () => (server = await serve("grishin")));
+  after(() => server?.stop());
+
+  for (const [what, node, width] of [["value", "bn1", 1366], ["delta", "conv1", 1366], ["delta", "conv1", 1180], ["delta", "conv1", 390]]) {
+    test(`the formula of ${what} ${node} has room, ${width} wide`, async () => {
+      const { page, close: closePage } = await open(browser, server.address, { viewport: { width, height: 768 } });
+      await cell(page, what, node, [0, 2, 2]);
+      await page.evaluate(() => document.fonts.ready);
+      await page.waitForTimeout(200);
+      const { wide, room, equals } = await page.locator(".display").evaluate((box) => ({
+        wide: box.scrollWidth, room: box.clientWidth, equals: box.querySelectorAll(".katex-html .mrel").length,
+      }));
+      assert.ok(wide <= room, `${wide} > ${room}`);
+      assert.equal(equals, what === "value" ? 4 : 1); // nothing of it is lost
+      await picture(page, `formula-${what}-${width}`);
+      await closePage();
+    });
+  }
+});
+
+test("fifty layers: folded at first, unfolded by a click, a panel within 300 ms", async (t) => {
   const server = await serve("resnet50");
+  t.after(server.stop);
   const { page, faults, close: closePage } = await open(browser, server.address);
   const cards = page.locator(".card");
   const folded = await cards.count();
@@ -116,8 +139,40 @@ test("fifty layers: folded at first, unfolded by a click, a panel within 300 ms"
   assert.ok((await slowest(page, "value conv1")) < 300);
   assert.deepEqual(faults, []);
   await closePage();
-  await server.stop();
 });
+
+const JOINTS = [["residual", "layer1.0.bn2", "layer1.0.add", 2], ["googlenet", "inception3a.branch1.conv", "inception3a.concat", 4]];
+for (const [name, inside, joint, branches] of JOINTS) {
+  test(`${name} unfolded: every branch has its arrow, and none runs through a card`, async (t) => {
+    const server = await serve(name);
+    t.after(server.stop);
+    const { page, faults, close: closePage } = await open(browser, server.address, { viewport: { width: 1366, height: 900 } });
+    await page.evaluate((node) => (location.hash = `value/${node}/0,0,0`), inside);
+    await page.locator(`[data-item="${joint}"]`).waitFor();
+    await page.waitForTimeout(500);
+    const { arrows, crossed } = await page.evaluate((node) => {
+      const cards = [...document.querySelectorAll("[data-item]")].map((c) => ({ id: c.dataset.item, box: c.getBoundingClientRect() }));
+      const paths = [...document.querySelectorAll(".edges path[data-ends]")];
+      const crossed = paths.flatMap((path) => {
+        const [, from, to] = cards.reduce((found, { id }) =>
+          path.dataset.ends.startsWith(`${id} `) && cards.some((c) => path.dataset.ends === `${id} ${c.id}`)
+            ? ["", id, path.dataset.ends.slice(id.length + 1)] : found, []);
+        const frame = path.ownerSVGElement.getBoundingClientRect();
+        const points = Array.from({ length: 200 }, (_, i) => path.getPointAtLength((path.getTotalLength() * i) / 199));
+        return cards
+          .filter(({ id, box }) => id !== from && id !== to && points.some(({ x, y }) =>
+            x + frame.x > box.left && x + frame.x < box.right && y + frame.y > box.top && y + frame.y < box.bottom))
+          .map(({ id }) => `${path.dataset.ends} through ${id}`);
+      });
+      return { arrows: paths.filter((p) => p.dataset.ends.endsWith(` ${node}`)).length, crossed };
+    }, joint);
+    assert.equal(arrows, branches);
+    assert.deepEqual(crossed, []);
+    await picture(page, `${name}-unfolded`);
+    assert.deepEqual(faults, []);
+    await closePage();
+  });
+}
 
 /** Return the milliseconds from a click to the panel of its cell, the median of some clicks. */
 async function slowest(page, tensor) {

@@ -1,6 +1,6 @@
 """Serve the explorer for one of the networks that the end-to-end tests click through: ``serve.py NAME [PORT]``.
 
-The first line printed is what ``Network.trace`` says of some cells, as JSON; the second is the address. The data is
+The first line printed is what ``Network.trace`` says of the loss and some cells, as JSON; the second is the address. The data is
 scikit-learn's digits, enlarged to what the network takes, so nothing is downloaded; the networks have learned for a
 moment, so that their δ are neither uniform nor gone.
 """
@@ -29,6 +29,7 @@ NETWORKS: dict[str, tuple[int, int, Callable[[], Network]]] = {
     "nguyen": (28, 1, zoo.nguyen),
     "grishin": (32, 1, lambda: zoo.grishin(batch_norm=True, classes=10)),
     "residual": (8, 1, lambda: zoo.resnet_cifar(20, shortcut="projection", input_shape=(1, 8, 8))),
+    "googlenet": (32, 0, lambda: zoo.googlenet(input_shape=(1, 32, 32), classes=10)),
     "resnet50": (64, 0, lambda: zoo.resnet(50, input_shape=(1, 64, 64), classes=10)),
 }
 #: cells of every layer whose numbers are printed, forward and backward
@@ -47,8 +48,8 @@ def enlarged(data: Dataset, side: int) -> Dataset:
     return replace(data, x_train=grow(data.x_train), x_test=grow(data.x_test))
 
 
-def expected(subject: Subject) -> list[dict[str, Any]]:
-    """Return some cells of every layer, for the sample and the batch that a session begins with."""
+def expected(subject: Subject) -> dict[str, Any]:
+    """Return the loss and some cells of every layer, for the sample and the batch that a session begins with."""
     mode, data = Session(subject).state()["mode"], subject.require_data()
     extra = mode["batch"] - 1
     x = np.concatenate([data.x_test[:1], data.x_train[:extra]])
@@ -62,7 +63,7 @@ def expected(subject: Subject) -> list[dict[str, Any]]:
             for place in (strongest, *rng.integers(array.size, size=CELLS - 1)):
                 index = [int(i) for i in np.unravel_index(int(place), array.shape)]
                 cells.append({"what": what, "node": step.name, "index": index, "value": float(array[tuple(index)])})
-    return cells
+    return {"input": subject.network.input_shape, "loss": float(trace.loss), "cells": cells}
 
 
 def main(name: str, port: str = "0") -> None:
@@ -72,7 +73,7 @@ def main(name: str, port: str = "0") -> None:
     if epochs:
         network.fit(data.x_train, data.y_train, epochs=epochs, batch_size=32, learning_rate=0.05, verbose=0)
     subject = Subject(name, network, data)
-    print(json.dumps(expected(subject) if epochs else []), flush=True)
+    print(json.dumps(expected(subject) if epochs else {"input": None, "loss": None, "cells": []}), flush=True)
     serve(subject, int(port), browse=False, tell=lambda address: print(address, flush=True))
 
 

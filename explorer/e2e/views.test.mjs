@@ -16,8 +16,8 @@ for (const name of ["digits", "nguyen", "grishin", "residual"]) {
       ({ page, faults, close: closePage } = await open(browser, server.address));
     });
     after(async () => {
-      await closePage();
-      await server.stop();
+      await closePage?.();
+      await server?.stop();
     });
 
     for (const shownAs of ["forward", "backward", "parameters"]) {
@@ -36,8 +36,7 @@ for (const name of ["digits", "nguyen", "grishin", "residual"]) {
       for (const { what, node, index, value } of server.expected) {
         const found = await cell(page, what, node, index);
         close(found.value, value, 1e-6, `${what} ${node} ${index}`);
-        const printed = Number(found.text.replace("−", "-").replace(/·10(.*)/, (_, e) => `e${plain(e)}`));
-        close(printed, value, 1e-5, `as printed, ${what} ${node} ${index}`);
+        close(plainNumber(found.text), value, 1e-5, `as printed, ${what} ${node} ${index}`);
         if (found.total !== null) assert.ok(Math.abs(found.total - value) <= 2e-4 * Math.max(1e-3, Math.abs(value)), `sum of ${what} ${node} ${index}: ${found.total}, not ${value}`);
       }
     });
@@ -52,18 +51,39 @@ for (const name of ["digits", "nguyen", "grishin", "residual"]) {
       await page.locator('[data-tensor="value input"] rect.reads').first().waitFor({ state: "attached" });
     });
 
-    test("from the loss to a pixel, one click a layer", async () => {
-      await page.evaluate(() => (location.hash = ""));
+    test("the cell of a click is the pixel that is drawn there", async () => {
+      const [, rows, columns] = server.input;
+      const image = page.locator('[data-tensor="value input"]');
+      await image.scrollIntoViewIfNeeded();
+      const { width, height } = await image.boundingBox();
+      await image.click({ position: { x: 0.7 * width, y: 0.2 * height } });
+      await shown(page, `value input 0,${Math.floor(0.2 * rows)},${Math.floor(0.7 * columns)}`);
+    });
+
+    test("in backward the loss shows its own difference, and each number opens", async () => {
+      await view(page, "backward");
       const last = server.expected.at(-1).node;
-      const { index } = server.expected.filter((e) => e.node === last && e.what === "delta")[0];
-      await cell(page, "delta", last, index);
-      for (let clicks = 0; clicks < 60; clicks++) {
+      for (const { index, value } of server.expected.filter((e) => e.node === last && e.what === "delta")) {
+        const door = page.locator(`[data-door="delta ${last} ${index}"]`);
+        close(plainNumber((await door.locator("b").innerText())), value, 1e-3, `on the card, ${index}`);
+        await door.click();
+        const found = await shown(page, `delta ${last} ${index}`);
+        close(found.value, value, 1e-6, `opened, ${index}`);
+      }
+    });
+
+    test("from the loss to a pixel, one click a layer", async () => {
+      await page.locator('[data-door="loss loss "]').click();
+      const loss = await shown(page, "loss loss ");
+      close(loss.value, server.loss, 1e-6, "J");
+      close(loss.total, server.loss, 1e-5, "the sum of the samples' losses");
+      for (let clicks = 0; clicks < 200; clicks++) {
         const article = page.locator('article[aria-busy="false"]');
         const here = await article.getAttribute("data-cell");
         if (here.startsWith("value input ")) break;
         // The numbers that were multiplied lead a layer down; under the loss they are p and what p is made of.
         const next = await article.locator("button.factor").evaluateAll((buttons) => {
-          const ways = [/^value /, /^prediction /, /^inner .*normalized/, /^inner /, /^share /, /^delta /];
+          const ways = [/^value /, /^sample_loss /, /^prediction /, /^inner .*normalized/, /^inner /, /^share /, /^delta /];
           return ways.map((way) => buttons.findIndex((b) => way.test(b.dataset.link))).find((place) => place >= 0);
         });
         assert.notEqual(next, undefined, `no way on from ${here}`);
@@ -80,4 +100,6 @@ for (const name of ["digits", "nguyen", "grishin", "residual"]) {
   });
 }
 
+/** Return the number that the page prints. */
+const plainNumber = (text) => Number(text.replace("−", "-").replace(/·10(.*)/, (_, e) => `e${plain(e)}`));
 const plain = (raised) => [...raised].map((c) => (c === "⁻" ? "-" : "⁰¹²³⁴⁵⁶⁷⁸⁹".indexOf(c))).join("");

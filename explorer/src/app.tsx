@@ -1,7 +1,9 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { figure } from "./draw/figures";
 import { Flow } from "./flow/flow";
-import { addressOf, linkAt, messageOf, PageProvider, sameLink, viewOf, type Opened, type Page, type View } from "./page";
+import {
+  addressOf, linkAt, LOSS, messageOf, PageProvider, sameLink, viewOf, WHOLE_LOSS, type Opened, type Page, type View,
+} from "./page";
 import { InputPanel } from "./panels/input";
 import { Inspector } from "./panels/inspector";
 import { nudged, NudgePanel } from "./panels/nudge";
@@ -29,7 +31,7 @@ export function App({ source, model, first }: { source: Source; model: Model; fi
   const [said, say] = useState("");
   const [wrong, setWrong] = useState<string | null>(null);
   const numbers = useMemo(() => new Numbers(source, state.revision), [state.revision]);
-  const nodes = useMemo(() => [inputNode(model), ...model.nodes], [model]);
+  const nodes = useMemo(() => withEnds(model), [model]);
   const link = trail.at(-1) ?? null;
 
   const open = useCallback((next: Link, walking = false) => {
@@ -80,12 +82,6 @@ export function App({ source, model, first }: { source: Source; model: Model; fi
     );
   }, [link, state.revision]);
 
-  const beginAtLoss = () => {
-    const top = state.prediction.probabilities.map((p, k) => Math.abs((p ?? 0) - (state.target[k] ?? 0)));
-    const most = top.indexOf(Math.max(...top));
-    open({ node: model.nodes.at(-1)!.name, what: "delta", index: [most], sample: 0 });
-  };
-
   const page: Page = { source, model, nodes, state, numbers, view, theme, opened, open, changed, say, fail };
   const { live } = source;
   const panels: [Panel, string][] = [["cell", "Cell"]];
@@ -133,7 +129,7 @@ export function App({ source, model, first }: { source: Source; model: Model; fi
           )}
           {panel === "cell" && (
             <>
-              <Inspector trail={trail} onBack={back} onLoss={beginAtLoss} />
+              <Inspector trail={trail} onBack={back} onLoss={() => open(WHOLE_LOSS)} />
               {live && link && nudged(link) && <button onClick={() => setPanel("nudge")}>Nudge it</button>}
             </>
           )}
@@ -146,9 +142,12 @@ export function App({ source, model, first }: { source: Source; model: Model; fi
   );
 }
 
-function inputNode(model: Model): Node {
-  return {
-    name: "input", kind: "Input", settings: {}, inputs: [], shape: model.input.shape, stage: -1, block: null,
-    random: false, parameters: [], formula: null,
-  };
+/** Return the layers in running order, with what stands before and behind them. */
+function withEnds(model: Model): Node[] {
+  const end = { settings: {}, stage: -1, block: null, random: false, parameters: [], formula: null };
+  return [
+    { ...end, name: "input", kind: "Input", inputs: [], shape: model.input.shape },
+    ...model.nodes,
+    { ...end, name: LOSS, kind: model.loss.kind, inputs: [model.nodes.at(-1)!.name], shape: [] },
+  ];
 }

@@ -6,6 +6,10 @@ import type { Cell, Link, Model, Node, Source, State } from "./source/types";
 
 export type View = "forward" | "backward" | "parameters";
 
+/** The node of the numbers that belong to the loss, and J itself, where a walk begins. */
+export const LOSS = "loss";
+export const WHOLE_LOSS: Link = { node: LOSS, what: "loss", index: [], sample: null };
+
 /** A cell that is asked for, then there, or refused. */
 export interface Opened {
   link: Link;
@@ -17,7 +21,7 @@ export interface Opened {
 export interface Page {
   source: Source;
   model: Model;
-  /** the input, then the layers in running order */
+  /** the input, the layers in running order, the loss */
   nodes: Node[];
   state: State;
   numbers: Numbers;
@@ -51,13 +55,14 @@ export function viewOf({ what }: Link): View | null {
 }
 
 /** Return how a number is called in a sentence. */
-export function nameOf(model: Model, { what, node, index }: Link): string {
-  const classes = node === "loss" || node === model.nodes.at(-1)?.name;
+export function nameOf(model: Model, { what, node, index, sample }: Link): string {
+  if (node === LOSS && what === "loss") return "J, the loss";
+  const classes = node === LOSS || node === model.nodes.at(-1)?.name;
   const name = classes && index.length === 1 && model.classes[index[0]!];
-  const where = `${node}${index.length ? `[${index.join(", ")}]` : ""}${name && name !== String(index[0]) ? ` (${name})` : ""}`;
+  const place = `${index.length ? `[${index.join(", ")}]` : ""}${name && name !== String(index[0]) ? ` (${name})` : ""}`;
+  const where = `${node === LOSS ? what.replace("_", " ") : node}${place}${sample ? ` of sample ${sample}` : ""}`;
   if (what === "delta" || what === "gradient") return `∂J/∂ ${where}`;
   if (what === "share") return `what ${node} sends back to [${index.slice(1).join(", ")}]`;
-  if (node === "loss" && what !== "loss") return `${what.replace("_", " ")}${where.slice(4)}`;
   return where;
 }
 
@@ -69,7 +74,7 @@ export function addressOf({ what, node, index, sample }: Link): string {
 export function linkAt(address: string): Link | null {
   const [what, node, index, sample] = address.replace(/^#/, "").split("/").map(decodeURIComponent);
   if (!what || !node) return null;
-  const shared = what === "parameter" || what === "gradient";
+  const shared = what === "parameter" || what === "gradient" || what === "loss";
   return {
     what: what as Link["what"], node, index: index ? index.split(",").map(Number) : [],
     sample: sample ? Number(sample) : shared ? null : 0,

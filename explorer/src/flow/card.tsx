@@ -1,6 +1,7 @@
 import { shapeText } from "../draw/figures";
-import { usePage } from "../page";
+import { LOSS, usePage } from "../page";
 import type { Item } from "./fold";
+import { LossNumbers } from "./loss_numbers";
 import type { Place } from "./place";
 import { TensorView } from "./tensor_view";
 
@@ -21,6 +22,7 @@ export function Card({ item, at, deep, onUnfold, onFold }: Props) {
   const { node, folded, members } = item;
   const current = members.some((member) => member.name === opened?.link.node || ownsParameter(member, opened?.link.node));
   const inner = item.within.at(-1);
+  const shown = view === "forward" ? "value" : "delta";
   return (
     <section
       class={`card${current ? " current" : ""}${folded ? " folded" : ""}`}
@@ -37,14 +39,16 @@ export function Card({ item, at, deep, onUnfold, onFold }: Props) {
         {folded && <button class="quiet" onClick={() => onUnfold(item.id)}>unfold</button>}
         {deep && inner && isFirst(item) && <button class="quiet" onClick={() => onFold(inner)}>fold</button>}
       </header>
-      {view === "parameters" ? (
+      {node.name === LOSS ? (
+        <LossNumbers />
+      ) : view === "parameters" ? (
         <Parameters item={item} />
       ) : (
         <TensorView
           key={view}
-          of={{ what: view === "forward" ? "value" : "delta", name: node.name }}
+          of={{ what: shown, name: node.name }}
           shape={node.shape}
-          label={view === "forward" ? `values of ${node.name}` : `δ of ${node.name}`}
+          label={shown === "value" ? `values of ${node.name}` : `δ of ${node.name}`}
           wide={WIDE}
         />
       )}

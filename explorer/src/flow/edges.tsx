@@ -5,7 +5,9 @@ import type { Item } from "./fold";
 import type { Place } from "./place";
 
 interface Edge {
+  ends: string;
   path: string;
+  arched: boolean;
   lit: boolean;
 }
 
@@ -17,12 +19,17 @@ export function Edges({ grid, items, places }: { grid: RefObject<HTMLElement | n
 
   useLayoutEffect(() => {
     const box = grid.current!;
+    const byId = new Map(items.map((item) => [item.id, item]));
     const measure = () => {
       const cards = new Map([...box.querySelectorAll<HTMLElement>("[data-item]")].map((c) => [c.dataset["item"]!, c]));
+      const arcs = arcsOf(items, places, cards);
       setEdges(items.flatMap((item) => item.inputs.map((from) => {
-        const path = way(cards.get(from)!, cards.get(item.id)!, isBlocked(from, item.id, places));
-        const names = new Set(item.members.map((node) => node.name));
-        return { path, lit: names.has(opened?.link.node ?? "") };
+        const ends = `${from} ${item.id}`;
+        const [arc, start, end] = [arcs.get(ends), cards.get(from)!, cards.get(item.id)!];
+        // δ comes from the layers that read a cell, its value from those it reads.
+        const lights = view === "backward" ? byId.get(from)! : item;
+        const lit = lights.members.some((node) => node.name === opened?.link.node);
+        return { ends, arched: arc !== undefined, lit, path: arc ? arched(start, end, arc) : straight(start, end) };
       })));
       setSize({ width: box.scrollWidth, height: box.scrollHeight });
     };
@@ -40,29 +47,57 @@ export function Edges({ grid, items, places }: { grid: RefObject<HTMLElement | n
           <path d="M0 0.8 L7.5 4 L0 7.2 z" />
         </marker>
       </defs>
-      {edges.map((edge) => <path class={edge.lit ? "lit" : ""} d={edge.path} {...end} />)}
+      {edges.map((edge) => (
+        <path key={edge.ends} class={`${edge.arched ? "arc" : "straight"}${edge.lit ? " lit" : ""}`} data-ends={edge.ends} d={edge.path} {...end} />
+      ))}
     </svg>
   );
 }
 
-/** Tell whether a card stands in the way of a straight arrow. */
-function isBlocked(from: string, to: string, places: Map<string, Place>): boolean {
-  const [a, b] = [places.get(from)!, places.get(to)!];
-  const lane = Math.max(a.lane, b.lane);
-  return b.column - a.column > 1 &&
-    [...places.values()].some((p) => p.lane === lane && p.column > a.column && p.column < b.column);
+/** An arrow that passes over cards: which, and how many shorter arcs it passes over as well. */
+interface Arc {
+  over: HTMLElement[];
+  level: number;
 }
 
-function way(from: HTMLElement, to: HTMLElement, blocked: boolean): string {
+/**
+ * Return the arcs among the arrows, by their two ends: those with cards of their own lane between. An arc within
+ * another runs below it.
+ */
+function arcsOf(items: readonly Item[], places: ReadonlyMap<string, Place>, cards: ReadonlyMap<string, HTMLElement>): Map<string, Arc> {
+  const arcs = new Map<string, Arc>();
+  const ends = items.flatMap((item) => item.inputs.map((from) => ({ from, to: item.id, a: places.get(from)!, b: places.get(item.id)! })));
+  const known: { lane: number; from: number; to: number; level: number }[] = [];
+  for (const { from, to, a, b } of ends.sort((x, y) => x.b.column - x.a.column - (y.b.column - y.a.column))) {
+    const lane = Math.max(a.lane, b.lane);
+    const over = [...places].filter(([, p]) => p.lane === lane && p.column > a.column && p.column < b.column);
+    if (!over.length) continue;
+    const within = known.filter((arc) => arc.lane === lane && arc.from >= a.column && arc.to <= b.column);
+    const level = 1 + Math.max(-1, ...within.map((arc) => arc.level));
+    known.push({ lane, from: a.column, to: b.column, level });
+    arcs.set(`${from} ${to}`, { over: over.map(([id]) => cards.get(id)!), level });
+  }
+  return arcs;
+}
+
+/** Leave a card to the right and reach the next from the left; it changes lanes between columns. */
+function straight(from: HTMLElement, to: HTMLElement): string {
   const [fx, fy] = [from.offsetLeft + from.offsetWidth + 2, from.offsetTop + from.offsetHeight / 2];
   const [tx, ty] = [to.offsetLeft - 3, to.offsetTop + to.offsetHeight / 2];
-  if (blocked) {
-    const [sx, sy] = [from.offsetLeft + from.offsetWidth * 0.7, from.offsetTop - 2];
-    const [ex, ey] = [to.offsetLeft + to.offsetWidth * 0.3, to.offsetTop - 3];
-    const top = Math.max(6, Math.min(sy, ey) - 30);
-    return `M${sx} ${sy} C${sx} ${top} ${sx + 20} ${top} ${sx + 40} ${top} H${ex - 40} C${ex - 20} ${top} ${ex} ${top} ${ex} ${ey}`;
-  }
-  const bend = Math.min(60, (tx - fx) / 2);
+  const bend = Math.min(20, (tx - fx) / 2);
   const turn = tx - 2 * bend;
   return `M${fx} ${fy} H${Math.max(fx, turn)} C${tx - bend} ${fy} ${tx - bend} ${ty} ${tx} ${ty}`;
+}
+
+/** how far an arc keeps from the cards under it, from the arc under it, and from the cards beside it; its corners */
+const [ABOVE, APART, BESIDE, ROUND] = [12, 9, 18, 12];
+
+/** Branch off to the right, pass over the cards between, and join what comes in from the left. */
+function arched(from: HTMLElement, to: HTMLElement, { over, level }: Arc): string {
+  const [fx, fy] = [from.offsetLeft + from.offsetWidth + 2, from.offsetTop + from.offsetHeight / 2];
+  const [tx, ty] = [to.offsetLeft - 3, to.offsetTop + to.offsetHeight / 2];
+  const [up, down] = [fx + BESIDE - 6, tx - BESIDE];
+  const top = Math.max(5, Math.min(from.offsetTop, to.offsetTop, ...over.map((card) => card.offsetTop)) - ABOVE - APART * level);
+  return `M${fx} ${fy} H${up - ROUND / 2} Q${up} ${fy} ${up} ${fy - ROUND} V${top + ROUND} Q${up} ${top} ${up + ROUND} ${top} ` +
+    `H${down - ROUND} Q${down} ${top} ${down} ${top + ROUND} V${ty - ROUND} Q${down} ${ty} ${down + ROUND / 2} ${ty} H${tx}`;
 }

@@ -14,7 +14,8 @@ export interface Item {
   within: string[];
 }
 
-const FEW = 16;
+/** nodes, with the input and the loss, that a network has before it counts as deep */
+const FEW = 17;
 
 /** Tell whether a network is so deep that its stages start folded. */
 export function isDeep(nodes: readonly Node[]): boolean {

@@ -2,7 +2,7 @@ import { useState } from "preact/hooks";
 import { figure, numberOf } from "../draw/figures";
 import { nameOf, usePage } from "../page";
 import type { Cell, Factor, Link, Term } from "../source/types";
-import { Tex } from "./tex";
+import { DisplayedTex, Tex } from "./tex";
 
 /** The opened cell: its formula in symbols, with its numbers, and every number a door to the next. */
 export function Inspector({ trail, onBack, onLoss }: { trail: Link[]; onBack(steps: number): void; onLoss(): void }) {
@@ -60,7 +60,7 @@ function Opened({ cell }: { cell: Cell }) {
       {cell.formula && (
         <section>
           <h3>The formula{cell.by && cell.by !== cell.node ? `, of ${cell.by}` : ""}</h3>
-          <Tex of={cell.formula} display />
+          <DisplayedTex of={cell.formula} />
           <p class="source">{cell.source}</p>
         </section>
       )}
@@ -135,7 +135,7 @@ function FactorView({ factor }: { factor: Factor }) {
   const spelt = Number(label) === numberOf(value); // a constant whose symbol is the number itself
   if (!link) return <span class="factor">{!spelt && <Tex of={label} />} <b>{text}</b></span>;
   return (
-    <button class="factor" onClick={() => open(link, true)} title={nameOf(model, link)} data-link={keyOf(link)}>
+    <button class="factor" onClick={() => open(link, true)} title={`${nameOf(model, link)} = ${figure(factor.argument ?? value)}`} data-link={keyOf(link)}>
       <Tex of={label} /> <b>{text}</b>
     </button>
   );

@@ -82,6 +82,8 @@ export interface Factor {
   /** LaTeX */
   label: string;
   value: Figure;
+  /** the value in LaTeX, or the function with its argument's number in it */
+  shown: string;
   link: Link | null;
   /** the number at the link, if the factor is a function of it */
   argument: Figure;
