@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
-const PYTHON = process.env.PELLUCID_PYTHON ?? fileURLToPath(new URL("../../.venv/bin/python", import.meta.url));
+export const PYTHON = process.env.PELLUCID_PYTHON ?? fileURLToPath(new URL("../../.venv/bin/python", import.meta.url));
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 export const PICTURES = process.env.PELLUCID_PICTURES;
 

@@ -107,6 +107,13 @@ test("run, pause, reset", async () => {
   await page.locator('[data-step="0"]').waitFor();
 });
 
+test("another optimizer comes with its learning rate, and takes a step", async () => {
+  await page.getByLabel("optimizer").selectOption("adam");
+  assert.equal(await page.getByLabel("learning rate").inputValue(), "0.001");
+  await page.getByRole("button", { name: "One step" }).click();
+  await page.locator('[data-step="1"]').waitFor();
+});
+
 test("the model can be kept", async () => {
   const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Save" }).click()]);
   assert.equal(download.suggestedFilename(), "fresh.safetensors");

@@ -253,7 +253,7 @@ def test_a_max_pool_tells_its_route() -> None:
     assert won.total == number_at(net, trace, Link("pool", "delta", (0, 0, 0), 0))
     assert won.by == "pool"
     assert (lost.total, lost.terms) == (0, ())
-    assert lost.notes == ("It is the largest in 0 of the 1 windows that hold it; their δ comes back to it.",)
+    assert lost.notes == ("It is not the largest of the window that holds it, so no δ comes back to it.",)
 
 
 def test_the_formula_is_that_of_the_mode() -> None:

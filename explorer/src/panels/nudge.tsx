@@ -62,10 +62,11 @@ export function NudgePanel() {
           <tr><th scope="row">predicted there</th><td>{figure(predicted, 6)}</td></tr>
           <tr><th scope="row">true loss there</th><td data-nudge="true">{figure(true_, 6)}</td></tr>
           <tr><th scope="row">gradient, by the formulas</th><td data-nudge="gradient">{figure(nudge.gradient, 6)}</td></tr>
-          <tr><th scope="row">central difference, h = {figure(nudge.check.step, 2)}</th><td>{figure(nudge.check.numeric, 6)}</td></tr>
+          <tr><th scope="row">central difference</th><td>{figure(nudge.check.numeric, 6)}</td></tr>
           <tr><th scope="row">they differ by, relatively</th><td data-nudge="error">{figure(nudge.check.error, 2)}</td></tr>
         </tbody>
       </table>
+      {nudge.check.kink && <p class="note">The loss has a kink here, where a derivative is one of its slopes.</p>}
     </section>
   );
 }

@@ -13,7 +13,8 @@ export function TrainPanel() {
   const live = source.live!;
   const [training, setTraining] = useState<Training | null>(null);
   const [points, setPoints] = useState<Measured[]>([]);
-  const [rate, setRate] = useState("0.1");
+  const [optimizer, setOptimizer] = useState("sgd");
+  const [rate, setRate] = useState(String(model.optimizers[optimizer]));
   const [size, setSize] = useState("32");
   const last = useRef(0);
 
@@ -40,11 +41,21 @@ export function TrainPanel() {
     return () => clearTimeout(timer);
   }, [training]);
 
-  const run = (steps: number | null) => void follow(live.run(steps, Number(rate), Number(size)));
+  const run = (steps: number | null) => void follow(live.run(steps, optimizer, Number(rate), Number(size)));
+  const choose = (name: string) => {
+    setOptimizer(name);
+    setRate(String(model.optimizers[name]));
+  };
   const running = training?.running ?? false;
   return (
     <section class="train">
       <div class="row">
+        <label>
+          optimizer
+          <select value={optimizer} onChange={(e) => choose(e.currentTarget.value)}>
+            {Object.keys(model.optimizers).map((name) => <option value={name}>{name}</option>)}
+          </select>
+        </label>
         <label>learning rate <input type="number" min="0" step="any" value={rate} onInput={(e) => setRate(e.currentTarget.value)} /></label>
         <label>batch size <input type="number" min="1" step="1" value={size} onInput={(e) => setSize(e.currentTarget.value)} /></label>
       </div>

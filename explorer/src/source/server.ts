@@ -35,8 +35,8 @@ export class Server implements Source, Live {
   save = () => this.ask("save").then((answer) => answer.blob());
   handout = () => this.ask("handout").then((answer) => answer.blob());
 
-  run = (steps: number | null, learningRate: number, batchSize: number) =>
-    this.post("train/run", { steps, learning_rate: learningRate, batch_size: batchSize });
+  run = (steps: number | null, optimizer: string, learningRate: number, batchSize: number) =>
+    this.post("train/run", { steps, optimizer, learning_rate: learningRate, batch_size: batchSize });
 
   nudge = (tensor: string, index: number[], span: number) => this.post("nudge", { tensor, index, span, points: 41 });
 

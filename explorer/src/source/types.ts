@@ -35,6 +35,8 @@ export interface Model {
   classes: string[];
   data: { name: string; train: number; test: number } | null;
   loss: { kind: string; settings: Record<string, unknown>; formula: Formula | null };
+  /** what one can train with, by its own learning rate */
+  optimizers: Record<string, number>;
   nodes: Node[];
   stages: { title: string; nodes: string[] }[];
 }
@@ -130,7 +132,7 @@ export interface Nudge {
   values: number[];
   losses: (number | null)[];
   predicted: (number | null)[];
-  check: { step: number; numeric: number; error: number };
+  check: { numeric: number; error: number; kink: boolean };
 }
 
 export interface Measured {
@@ -143,8 +145,10 @@ export interface Training {
   revision: number;
   running: boolean;
   step: number;
-  learning_rate: number;
-  batch_size: number;
+  /** as last asked; null before */
+  optimizer: string | null;
+  learning_rate: number | null;
+  batch_size: number | null;
   points: Measured[];
   held: Measured[];
   stopped: string | null;
@@ -185,7 +189,7 @@ export interface Live {
   gallery(split: Split, start: number, count: number): Promise<Gallery>;
   nudge(tensor: string, index: number[], span: number): Promise<Nudge>;
   training(since: number): Promise<Training>;
-  run(steps: number | null, learningRate: number, batchSize: number): Promise<Training>;
+  run(steps: number | null, optimizer: string, learningRate: number, batchSize: number): Promise<Training>;
   pause(): Promise<Training>;
   reset(): Promise<Training>;
   save(): Promise<Blob>;

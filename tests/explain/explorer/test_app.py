@@ -40,6 +40,7 @@ def test_the_model(client, network):
     assert model["data"] == {"name": "bands", "train": 60, "test": 12}
     assert model["loss"]["kind"] == "CrossEntropy"
     assert "e^{a_{tk}}" in model["loss"]["formula"]["forward"]
+    assert (model["optimizers"]["sgd"], model["optimizers"]["adam"]) == (0.1, 0.001)
     conv, relu, *_, fc = model["nodes"]
     assert (conv["name"], conv["kind"], conv["inputs"], conv["shape"]) == ("conv", "Conv2d", ["input"], [4, 4, 4])
     assert conv["settings"] == {"out_channels": 4, "kernel_size": 3}

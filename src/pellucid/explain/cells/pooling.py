@@ -54,8 +54,7 @@ class MaxPool2dCells(WindowCells[MaxPool2d]):
         held = self.holding(layer, at)
         won = [tuple(self._winner(at, self.window(layer, at, row, column))) == at.index for _, row, column in held]
         deltas = at.deltas(held[np.array(won, bool)])
-        note = f"It is the largest in {sum(won)} of the {len(held)} windows that hold it; their δ comes back to it."
-        reads, notes = at.deltas(held).regions(), (note if len(held) else UNREAD,)
+        reads, notes = at.deltas(held).regions(), (_routed(sum(won), len(held)),)
         return self.backward(layer, at, "dx", sum_of(deltas), reads=reads, notes=notes)
 
     def _winner(self, at: Place, pixels: Array) -> Array:
@@ -142,3 +141,16 @@ def _axes(layer: Pool2d, at: Place) -> tuple[Axis, Axis]:
 
 def _where(pixel: Array) -> str:
     return f"({', '.join(str(int(i)) for i in pixel[1:])})"
+
+
+def _routed(won: int, windows: int) -> str:
+    """Return in words which windows send their δ back to a pixel."""
+    match won, windows:
+        case _, 0:
+            return UNREAD
+        case 1, 1:
+            return "It is the largest of the window that holds it, whose δ comes back to it."
+        case 0, 1:
+            return "It is not the largest of the window that holds it, so no δ comes back to it."
+        case _:
+            return f"It is the largest in {won} of the {windows} windows that hold it; their δ comes back to it."

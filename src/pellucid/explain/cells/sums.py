@@ -40,7 +40,7 @@ class Conv2dCells(Explainer[Conv2d]):
         maps, filters = at.input_shape[0] // layer.groups, layer.out_channels // layer.groups
         f = np.arange(filters) + c // maps * filters
         weights = self._weights(layer, at, grid(f, [c % maps], j, k))
-        turned = "turned by 180° " if max(rows.kernel, columns.kernel) > 1 and not layer.flip else ""
+        turned = "turned by 180°, " if max(rows.kernel, columns.kernel) > 1 and not layer.flip else ""
         notes = (f"Each filter, {turned}lies on the δ map with its centre on this pixel.",)
         if (rows.stride, columns.stride, rows.dilation, columns.dilation) != (1, 1, 1, 1):
             notes = () if len(j) and len(k) else (UNREAD,)

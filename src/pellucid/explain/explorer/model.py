@@ -11,6 +11,7 @@ from pellucid.explain.explorer.subject import Subject
 from pellucid.graph import Node
 from pellucid.layers import Dropout
 from pellucid.losses import Loss
+from pellucid.optimizers import OPTIMIZERS
 
 
 def describe(subject: Subject) -> dict[str, Any]:
@@ -27,6 +28,7 @@ def describe(subject: Subject) -> dict[str, Any]:
         "classes": subject.class_names,
         "data": None if data is None else {"name": data.name, "train": len(data.x_train), "test": len(data.x_test)},
         "loss": _loss(network.loss),
+        "optimizers": {name: optimizer.learning_rate for name, optimizer in OPTIMIZERS.items()},
         "nodes": [
             {**_node(node), "stage": stage[node.name], "block": block[node.name], **_parameters(subject, node)}
             for node in nodes
