@@ -17,7 +17,7 @@ from pellucid.arrays import Array
 from pellucid.errors import ConfigError
 from pellucid.interop.onnx.importer_draft import Draft, Value, pair
 from pellucid.interop.onnx.importer_graph import Operation
-from pellucid.interop.onnx.importer_windows import Window, pool_windows, windows
+from pellucid.interop.onnx.importer_windows import pool_windows, windows
 from pellucid.interop.onnx.numpy_operators import axis_of, gemm_operands, pads_of, reshaped, trains
 from pellucid.layers import (
     ELU,
@@ -42,6 +42,7 @@ from pellucid.layers import (
     Tanh,
 )
 from pellucid.layers.base import Layer
+from pellucid.layers.windows import Axis
 
 #: an unknown batch may be any; one that no length in a model equals tells where it goes
 _ANY_BATCH = 10**9 + 7
@@ -185,7 +186,7 @@ def _lp_pool(draft: Draft, operation: Operation) -> Value:
     return draft.add(operation, LPPool2d(**_settings(found), ceil_mode=_ceil(operation), norm_type=p), x)
 
 
-def _pool(draft: Draft, operation: Operation) -> tuple[Value, tuple[Window, ...]]:
+def _pool(draft: Draft, operation: Operation) -> tuple[Value, tuple[Axis, ...]]:
     x = draft.value(operation)
     if x.ndim < 3:
         raise operation.error("pools vectors; it takes maps")
@@ -200,7 +201,7 @@ def _ceil(operation: Operation) -> bool:
     return bool(operation.attributes.get("ceil_mode")) and not operation.attributes["auto_pad"].startswith("SAME")
 
 
-def _settings(found: tuple[Window, ...]) -> dict[str, Any]:
+def _settings(found: tuple[Axis, ...]) -> dict[str, Any]:
     """Return kernel size, stride, padding and dilation as layers take them."""
     sides = [(window.before, window.after) for window in found]
     even = all(before == after for before, after in sides)
