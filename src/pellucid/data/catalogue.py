@@ -10,11 +10,11 @@ from pellucid.data.cifar import CIFAR10, CIFAR100
 from pellucid.data.dataset import DIGITS, Dataset
 from pellucid.data.digits import load_digits
 from pellucid.data.emnist import EMNIST
-from pellucid.data.extra import need
 from pellucid.data.mnist_like import MnistLike
 from pellucid.data.publishers import PUBLISHED
 from pellucid.data.usps import load_usps
 from pellucid.errors import ConfigError, DataNotFoundError, MissingExtraError
+from pellucid.extra import need
 
 #: Fashion-MNIST's classes
 CLOTHES = (

@@ -10,8 +10,8 @@ from typing import IO, Any, Literal, get_args
 import numpy as np
 
 from pellucid.arrays import Array, Shape
-from pellucid.data.extra import need
 from pellucid.errors import ConfigError, DataError
+from pellucid.extra import need
 
 #: what is read; others that Pillow knows (PostScript, for one) run programs or are no photographs
 FORMATS = ("BMP", "GIF", "JPEG", "MPO", "PNG", "PPM", "TIFF", "WEBP")

@@ -11,10 +11,10 @@ import numpy as np
 
 from pellucid.arrays import Array
 from pellucid.data.dataset import Dataset
-from pellucid.data.extra import need
 from pellucid.data.image_file import ImageForm, Resize
 from pellucid.data.split import split_rows
 from pellucid.errors import DataError
+from pellucid.extra import need
 
 #: what the column of classes is called, the first that there is
 LABELS = ("label", "labels", "fine_label")

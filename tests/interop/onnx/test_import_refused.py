@@ -176,7 +176,7 @@ def test_a_constant_that_other_nodes_stand_before() -> None:
 def test_without_the_package_onnx(monkeypatch: pytest.MonkeyPatch) -> None:
     data = lenet(np.random.default_rng(0)).SerializeToString()
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(MissingExtraError, match=r'ONNX models need onnx \(.*\): pip install "pellucid\[onnx\]"'):
+    with pytest.raises(MissingExtraError, match=r'ONNX models need the package onnx.*pip install "pellucid\[onnx\]"'):
         import_model(data)
     monkeypatch.setitem(sys.modules, "onnx.backend.base", None)
     monkeypatch.delitem(sys.modules, "pellucid.interop.onnx.backend", raising=False)

@@ -13,7 +13,7 @@ from pellucid.errors import ConfigError, EngineError, MissingExtraError, ModelFi
 from pellucid.interop.onnx.importer_draft import Draft, Value
 from pellucid.interop.onnx.importer_graph import Entry, OnnxGraph
 from pellucid.interop.onnx.importer_layers import apply
-from pellucid.interop.onnx.importer_read import contents, parse, read, require_onnx
+from pellucid.interop.onnx.importer_read import contents, parse, read
 from pellucid.interop.onnx.numpy_operators import evaluate
 from pellucid.layers import Flatten, Sigmoid, Softmax
 from pellucid.layers.base import Input, Symbol
@@ -68,7 +68,6 @@ def import_model(
         MissingExtraError: the package onnx is not installed.
     """
     where = "the ONNX model" if isinstance(source, bytes) else str(source)
-    require_onnx()
     try:
         model = parse(source if isinstance(source, bytes) else contents(Path(source)))
         folder = Path(source).parent if external_data and not isinstance(source, bytes) else None

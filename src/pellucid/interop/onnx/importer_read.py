@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from pellucid.arrays import Array
-from pellucid.errors import MissingExtraError, ModelFileError
+from pellucid.errors import ModelFileError
+from pellucid.extra import need
 from pellucid.interop.onnx.importer_graph import Entry, OnnxGraph, Operation, in_order
 from pellucid.interop.onnx.importer_tensor import dtype_name, to_array
 from pellucid.interop.onnx.numpy_operators import OPERATORS
@@ -45,7 +46,7 @@ def parse(data: bytes) -> Any:
         ModelFileError: they spell none.
         MissingExtraError: the package onnx is not installed.
     """
-    require_onnx()
+    need("onnx", "ONNX models need the package onnx", "pellucid[onnx]")
     import onnx
     from google.protobuf.message import DecodeError
 
@@ -53,14 +54,6 @@ def parse(data: bytes) -> Any:
         return onnx.load_model_from_string(data)
     except DecodeError as error:
         raise ModelFileError(f"is cut off, damaged, or not an ONNX model: {error}") from error
-
-
-def require_onnx() -> None:
-    """Raise :class:`MissingExtraError` unless the package onnx is installed."""
-    try:
-        import onnx.defs  # noqa: F401 # pyright: ignore[reportUnusedImport]
-    except ImportError as error:
-        raise MissingExtraError(f'ONNX models need onnx ({error}): pip install "pellucid[onnx]"') from error
 
 
 def read(model: Any, folder: Path | None) -> OnnxGraph:
