@@ -17,6 +17,7 @@ from pellucid.arrays import Array
 from pellucid.errors import ConfigError
 from pellucid.interop.onnx.importer_draft import Draft, Value, pair
 from pellucid.interop.onnx.importer_graph import Operation
+from pellucid.interop.onnx.importer_input import AT_THE_INPUT
 from pellucid.interop.onnx.importer_windows import pool_windows, windows
 from pellucid.interop.onnx.numpy_operators import axis_of, gemm_operands, pads_of, reshaped, trains
 from pellucid.layers import (
@@ -57,7 +58,7 @@ def apply(draft: Draft, operation: Operation) -> None:
     for name in operation.outputs[1:]:
         if name and draft.is_read(name):
             raise operation.error(f"its output {name!r} is used; a layer gives the first one only")
-    if operation.outputs[0] in draft.values:  # an Add that has become a bias
+    if operation.outputs[0] in draft.values:  # an Add that has become a bias, or what the input stands for
         return
     try:
         draft.values[operation.outputs[0]] = _FORMS[operation.kind](draft, operation)
@@ -161,7 +162,7 @@ def _folded_back(draft: Draft, operation: Operation, x: Value) -> tuple[Operatio
 
     ONNX has statistics of every activation of a map in this form only.
     """
-    reader = draft.only_reader(operation)
+    reader = draft.only_reader(operation.outputs[0])
     if x.maps is None or reader is None or reader.kind != "Reshape" or reader.inputs[1] not in draft.constants:
         return None
     batch = draft.batch or _ANY_BATCH
@@ -325,6 +326,12 @@ def _softmax(draft: Draft, operation: Operation) -> Value:
     return draft.add(operation, Softmax(), x)
 
 
+def _misplaced(draft: Draft, operation: Operation) -> Value:
+    raise operation.error(
+        "has no layer; right behind its input a network divides bytes by 255 and takes a constant off, and that is all"
+    )
+
+
 def _activation(make: Callable[[Operation], Layer]) -> Callable[[Draft, Operation], Value]:
     return lambda draft, operation: draft.add(operation, make(operation), draft.value(operation))
 
@@ -353,4 +360,5 @@ _FORMS: dict[str, Callable[[Draft, Operation], Value]] = {
     "Sigmoid": _activation(lambda _: Sigmoid()),
     "Softmax": _softmax,
     "Tanh": _activation(lambda _: Tanh()),
+    **dict.fromkeys(AT_THE_INPUT, _misplaced),
 }

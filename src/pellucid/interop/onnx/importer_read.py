@@ -10,6 +10,7 @@ from pellucid.arrays import Array
 from pellucid.errors import ModelFileError
 from pellucid.extra import need
 from pellucid.interop.onnx.importer_graph import Entry, OnnxGraph, Operation, in_order
+from pellucid.interop.onnx.importer_input import AT_THE_INPUT
 from pellucid.interop.onnx.importer_tensor import dtype_name, to_array
 from pellucid.interop.onnx.numpy_operators import OPERATORS
 
@@ -115,7 +116,8 @@ def _require_text(graph: Any) -> None:
 
 
 def _require_known(graph: Any) -> None:
-    unknown = [node for node in graph.node if node.domain not in _OWN_DOMAINS or node.op_type not in OPERATORS]
+    known = (*OPERATORS, *AT_THE_INPUT)
+    unknown = [node for node in graph.node if node.domain not in _OWN_DOMAINS or node.op_type not in known]
     if not unknown:
         return
     listed: dict[str, list[str]] = {}
@@ -124,7 +126,10 @@ def _require_known(graph: Any) -> None:
         named = node.name or f"the one that gives {', '.join(node.output)}"
         listed.setdefault(f"{domain}{node.op_type}", []).append(named)
     told = "; ".join(f"{kind} ({', '.join(names)})" for kind, names in listed.items())
-    raise ModelFileError(f"has operators that cannot be imported: {told}. Those that can are {', '.join(OPERATORS)}")
+    raise ModelFileError(
+        f"has operators that cannot be imported: {told}. Those that can are {', '.join(OPERATORS)}, and at the input "
+        f"{', '.join(AT_THE_INPUT)}"
+    )
 
 
 def _require_unique(names: list[str]) -> None:
