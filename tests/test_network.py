@@ -153,6 +153,7 @@ def test_sample_weights_in_the_gradient() -> None:
         (np.zeros((2, 1, 6, 6), complex), DataError, "images must be real numbers, got dtype complex128"),
         (np.full((2, 1, 6, 6), "a"), DataError, "images must be real numbers, got dtype <U1"),
         (np.full((2, 1, 6, 6), None), DataError, "images must be real numbers, got dtype object"),
+        (object(), DataError, "images must be real numbers, got one object$"),
         (np.zeros((2, 1, 6, 6), "datetime64[s]"), DataError, "images must be real numbers, got dtype datetime64"),
     ],
 )

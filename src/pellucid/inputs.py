@@ -29,7 +29,10 @@ def numeric(value: Any, what: str) -> Array:
     except ValueError as error:
         raise DataError(f"{what} cannot be made into one array: {error}") from error
     if array.dtype.kind not in "biuf":
-        raise DataError(f"{what} must be real numbers, got dtype {array.dtype}")
+        alone = array.dtype == object and not array.ndim
+        raise DataError(
+            f"{what} must be real numbers, got {f'one {type(value).__name__}' if alone else f'dtype {array.dtype}'}"
+        )
     return array
 
 

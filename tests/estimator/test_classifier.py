@@ -311,13 +311,15 @@ def test_a_trained_network_is_trained_further() -> None:
         ([Flatten(), Linear(3)], ConfigError, r"gives \(3,\), but .* need 10 outputs: end it with Linear\(10\)"),
         ([Conv2d(3, 9), Flatten(), Linear(10)], ShapeError, "does not fit"),
         (lambda **_: 3, ConfigError, "network must be .*; got 3"),
+        (Linear, ConfigError, "a callable that takes input_shape and classes .*; got <class '.*Linear'>"),
+        (lambda: [Linear(10)], ConfigError, "a callable that takes input_shape and classes .*; got <function"),
         (
             lambda **_: Network([Flatten(), Linear(10)], (1, 8, 8), loss="log_loss"),
             ConfigError,
             "the callable's network has the loss LogLoss.*, but 'cross_entropy' is needed",
         ),
     ],
-    ids=["name", "number", "outputs", "shape", "callable", "loss"],
+    ids=["name", "number", "outputs", "shape", "callable", "class", "no arguments", "loss"],
 )
 def test_networks_that_do_not_fit(network: Any, error: type[Exception], told: str) -> None:
     with pytest.raises(error, match=told):

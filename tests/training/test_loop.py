@@ -346,6 +346,7 @@ X, Y = blobs(10)
         ({"batch_size": -3}, ConfigError, "batch_size must be a whole number of at least 1, got -3"),
         ({"optimizer": "sdg"}, ConfigError, "no optimizer called 'sdg'; there are sgd, momentum"),
         ({"callbacks": [Callback]}, ConfigError, "callbacks must be objects of subclasses of Callback, got <class"),
+        ({"callbacks": Callback()}, ConfigError, "callbacks must be a list, such as [Callback(...)], got one alone"),
         ({"validation_split": 1.0}, ConfigError, "validation_split must be at least 0 and less than 1, got 1.0"),
         ({"validation_split": -0.1}, ConfigError, "validation_split must be at least 0 and less than 1, got -0.1"),
         ({"validation_split": 0.01}, ConfigError, "validation_split=0.01 of 10 samples leaves 10 to train on and 0 to"),

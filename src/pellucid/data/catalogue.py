@@ -15,6 +15,7 @@ from pellucid.data.publishers import PUBLISHED
 from pellucid.data.usps import load_usps
 from pellucid.errors import ConfigError, DataNotFoundError, MissingExtraError
 from pellucid.extra import need
+from pellucid.suggestion import did_you_mean
 
 #: Fashion-MNIST's classes
 CLOTHES = (
@@ -90,7 +91,8 @@ def load_dataset(name: str, data_dir: str | Path | None = None, *, download: boo
     if name == "digits":
         return load_digits()
     if name not in READERS:
-        raise ConfigError(f"no data set called {name!r}; there are {', '.join(NAMES)}")
+        near = did_you_mean(str(name).lower(), NAMES)
+        raise ConfigError(f"no data set called {str(name)!r}{near}; there are {', '.join(NAMES)}")
     kept = next(folder for folder in PUBLISHED if name == folder or name.startswith(f"{folder}-"))
     given = data_dir or os.environ.get("PELLUCID_DATA_DIR")
     # The named folder first: the files of MNIST and of Fashion-MNIST have the same names.

@@ -20,7 +20,7 @@ def write_atomically(path: Path, *data: bytes | memoryview) -> None:
     Raises:
         FileWriteError: the folder is missing or not writable, ``path`` is no ordinary file, or the disk is full.
     """
-    temporary = path.with_name(f".{secrets.token_hex(8)}.part")
+    temporary = path.parent / f".{secrets.token_hex(8)}.part"
     try:
         if not path.parent.is_dir():
             raise FileWriteError(f"cannot write {path}: there is no folder {path.parent}; create it first")
