@@ -1,4 +1,4 @@
-"""A network that trains in milliseconds, for tests of what listens to a training."""
+"""Networks that train in milliseconds, and what they train on."""
 
 from __future__ import annotations
 
@@ -31,3 +31,14 @@ class Scripted(Callback):
         logs[self.column] = self.figures[epoch]
         for value in self.network.tensors().values():
             value[...] = epoch + 1
+
+
+def blobs(samples: int, classes: int = 3, features: int = 4, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return points around one corner a class; the last label is always there."""
+    rng = np.random.default_rng(seed)
+    y = np.append(rng.integers(0, classes, samples - 1), classes - 1)
+    return rng.normal(size=(samples, features)) + 3 * np.eye(features)[y], y
+
+
+def softmax_regression(classes: int = 3, **settings: Any) -> Network:
+    return Network([Linear(classes)], input_shape=(4,), dtype="float64", **settings)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pellucid.errors import ConfigError, DataError
-from pellucid.metrics import METRICS, confusion_matrix
+from pellucid.metrics import METRICS, confusion_matrix, higher_is_better
 
 
 @pytest.mark.parametrize(("samples", "classes"), [(1, 5), (7, 2), (1000, 10), (5000, 37)])
@@ -65,3 +65,8 @@ def test_binary_accuracy_by_hand() -> None:
 
 def test_mean_absolute_error_by_hand() -> None:
     assert METRICS["mae"](np.zeros((2, 2)), np.array([[2.5, 0.0], [1.0, -1.0]])).tolist() == [1.25, 1.0]
+
+
+def test_which_figures_are_the_better_the_higher_they_are() -> None:
+    columns = ("accuracy", "val_accuracy", "val_binary_accuracy", "loss", "val_loss", "mae", "val_mae", "seconds")
+    assert [higher_is_better(column) for column in columns] == [True] * 3 + [False] * 5

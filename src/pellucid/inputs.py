@@ -29,7 +29,10 @@ def numeric(value: Any, what: str) -> Array:
     except ValueError as error:
         raise DataError(f"{what} cannot be made into one array: {error}") from error
     if array.dtype.kind not in "biuf":
-        raise DataError(f"{what} must be real numbers, got dtype {array.dtype}")
+        alone = array.dtype == object and not array.ndim
+        raise DataError(
+            f"{what} must be real numbers, got {f'one {type(value).__name__}' if alone else f'dtype {array.dtype}'}"
+        )
     return array
 
 
@@ -120,13 +123,20 @@ def training_mean(images: Images, per: str, rows: Array | None = None) -> Array:
     return mean / 255 if images.dtype == np.uint8 else mean
 
 
-def check_mean(mean: Any, input_shape: Shape, dtype: np.dtype[Any]) -> Array:
-    """Return a given mean as (C, 1, 1) or the input's shape, in ``dtype``.
+def check_mean(mean: Any, input_shape: Shape, dtype: np.dtype[Any]) -> Array | str:
+    """Return a given mean as (C, 1, 1) or the input's shape, in ``dtype``; ``"channel"`` and ``"pixel"`` as they are.
 
     Raises:
+        ConfigError: another word, or a mean per channel of what has none.
         ShapeError: any other shape.
         DataError: not finite, or not real numbers.
     """
+    if isinstance(mean, str):
+        if mean not in ("channel", "pixel"):
+            raise ConfigError(f"input_mean must be 'channel', 'pixel' or an array, got {mean!r}")
+        if mean == "channel" and len(input_shape) != 3:
+            raise ConfigError(f"input_mean='channel' needs images; the input has shape {input_shape}")
+        return mean
     given = numeric(mean, "input_mean")
     channels = input_shape[0]
     if len(input_shape) == 3 and given.shape in ((channels,), (channels, 1, 1)):

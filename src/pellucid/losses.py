@@ -21,6 +21,7 @@ import numpy as np
 from pellucid.arrays import Array, Shape
 from pellucid.description import Described, Formula
 from pellucid.errors import ConfigError, DataError, ShapeError
+from pellucid.metrics import METRICS
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,26 @@ class Loss(Described):
         if self.reduction == "mean" and weight.sum() == 0:
             raise DataError("the weights of a batch are all zero, so its mean loss is not defined")
         return weight
+
+    def figures(self, a: Array, target: Array, sample_weight: Any | None = None) -> dict[str, float]:
+        """Return J as ``"loss"``, and under its own name the mean of the metric that :meth:`metric_name` names.
+
+        Args:
+            a, target, sample_weight: as for :meth:`value_and_delta`.
+
+        Raises:
+            DataError: as :meth:`weights`, or all samples weigh 0.
+        """
+        weight = self.weights(target, sample_weight)
+        if not weight.any():
+            raise DataError("all samples weigh 0; give at least one of them a positive weight")
+        total = weight.sum() if self.reduction == "mean" else 1.0
+        metric = self.metric_name(target)
+        scores = METRICS[metric](self.activation(a), target)
+        return {
+            "loss": float(weight @ self.per_sample(a, target) / total),
+            metric: float(np.average(scores, weights=weight)),
+        }
 
     def metric_name(self, target: Array) -> str:
         """Return which of :data:`pellucid.metrics.METRICS` tells how good predictions of these targets are."""

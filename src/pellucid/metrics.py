@@ -34,6 +34,11 @@ METRICS: dict[str, Callable[[Array, Array], Array]] = {
 }
 
 
+def higher_is_better(column: str) -> bool:
+    """Tell whether a figure of a history, such as ``"val_accuracy"``, is the better the higher it is."""
+    return column.endswith("accuracy")
+
+
 def confusion_matrix(labels: Any, predicted: Any, classes: int) -> Array:
     """Return how often a class was taken for another: [i, j] counts samples of class i predicted as class j.
 

@@ -19,7 +19,6 @@ from pellucid.errors import ConfigError, DataError
 from pellucid.graph import INPUT, Graph
 from pellucid.layers.base import Layer, Symbol
 from pellucid.losses import Loss, SquaredError, resolve_loss
-from pellucid.metrics import METRICS
 from pellucid.regularizers import Penalty
 from pellucid.tensor_table import TensorTable, flat_views, offsets, views
 from pellucid.tracing import Step, Trace
@@ -109,7 +108,12 @@ class Network:
         #: "channel" or "pixel" if the input mean is to be taken, or was taken, from the training data
         self.input_mean_from: str | None = None
         if input_mean is not None:
-            self._set_input_mean(input_mean)
+            if isinstance(self.loss, SquaredError):
+                raise ConfigError(
+                    "input_mean is not for regression (Epelbaum, 'Input layer'): leave it out with squared_error"
+                )
+            given = inputs.check_mean(input_mean, self.input_shape, self.dtype)
+            self._mean, self.input_mean_from = (None, given) if isinstance(given, str) else (given, None)
 
     @property
     def input_shape(self) -> Shape:
@@ -205,17 +209,7 @@ class Network:
             DataError, ShapeError: as :meth:`forward`, or labels that do not fit.
         """
         images, target = self.check_set(x, y)
-        outputs = self._infer(images, batch_size)
-        weight = self.loss.weights(target, sample_weight)
-        if not weight.any():
-            raise DataError("all samples weigh 0; give at least one of them a positive weight")
-        total = weight.sum() if self.loss.reduction == "mean" else 1.0
-        metric = self.loss.metric_name(target)
-        scores = METRICS[metric](self.loss.activation(outputs), target)
-        return {
-            "loss": float(weight @ self.loss.per_sample(outputs, target) / total),
-            metric: float(np.average(scores, weights=weight)),
-        }
+        return self.loss.figures(self._infer(images, batch_size), target, sample_weight)
 
     def loss_and_gradients(self, x: Any, y: Any, *, sample_weight: Any | None = None) -> tuple[float, Tensors]:
         """Return J and ∂J/∂parameter by name, for one batch, as training does (batch statistics, dropout).
@@ -247,12 +241,7 @@ class Network:
         else:
             self._require_room(len(images))
             x = images if prepared else self.prepare(images)
-            run = reference.forward(
-                self.graph, self._params, self._state, x, training=True, seed=self.seed, step=self.step
-            )
-            outputs = run.values[self.graph.nodes[-1].name]
-            value, delta = self.loss.value_and_delta(outputs, target, sample_weight)
-            _, gradients = reference.backward(self.graph, self._params, run, delta)
+            _, outputs, value, _, gradients = self._both_ways(x, target, self._state, sample_weight)
             gradient, _ = flat_views({name: gradients[name] for name in self._params}, self.dtype)
         if self.regularization:
             value += self._penalize(self.named(gradient))
@@ -304,12 +293,7 @@ class Network:
         images, target = self.check_samples(x, y)
         state = {name: value.copy() for name, value in self._state.items()}
         start = self.prepare(images)
-        run = reference.forward(
-            self.graph, self._params, state, start, training=training, seed=self.seed, step=self.step
-        )
-        outputs = run.values[self.graph.nodes[-1].name]
-        value, delta = self.loss.value_and_delta(outputs, target)
-        deltas, gradients = reference.backward(self.graph, self._params, run, delta)
+        run, outputs, value, deltas, gradients = self._both_ways(start, target, state, training=training)
         if self.regularization:
             gradients = {name: np.array(gradient) for name, gradient in gradients.items()}
             value += self._penalize(gradients)
@@ -454,6 +438,15 @@ class Network:
         taken = images.dtype == np.uint8 or images.dtype == np.float32
         return images if taken else inputs.prepare(images, self.dtype, None)
 
+    def _both_ways(
+        self, x: Array, target: Array, state: Tensors, sample_weight: Array | None = None, *, training: bool = True
+    ) -> tuple[reference.Pass, Array, float, Tensors, Tensors]:
+        """Return the reference engine's pass, the outputs, the loss without penalties, δ and gradients by name."""
+        run = reference.forward(self.graph, self._params, state, x, training=training, seed=self.seed, step=self.step)
+        outputs = run.values[self.graph.nodes[-1].name]
+        value, delta = self.loss.value_and_delta(outputs, target, sample_weight)
+        return run, outputs, value, *reference.backward(self.graph, self._params, run, delta)
+
     def _penalize(self, gradients: Tensors) -> float:
         """Add the penalties' gradients to those of the loss, and return the penalties' sum."""
         total = 0.0
@@ -462,20 +455,6 @@ class Network:
                 total += penalty.value(self._params[name])
                 gradients[name] += penalty.gradient(self._params[name])
         return total
-
-    def _set_input_mean(self, mean: Any) -> None:
-        if isinstance(self.loss, SquaredError):
-            raise ConfigError(
-                "input_mean is not for regression (Epelbaum, 'Input layer'): leave it out with squared_error"
-            )
-        if isinstance(mean, str):
-            if mean not in ("channel", "pixel"):
-                raise ConfigError(f"input_mean must be 'channel', 'pixel' or an array, got {mean!r}")
-            if mean == "channel" and len(self.input_shape) != 3:
-                raise ConfigError(f"input_mean='channel' needs images; the input has shape {self.input_shape}")
-            self.input_mean_from = mean
-            return
-        self._mean = inputs.check_mean(mean, self.input_shape, self.dtype)
 
 
 def _require_dtype(dtype: str) -> None:

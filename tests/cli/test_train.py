@@ -135,6 +135,23 @@ def test_a_training_that_was_killed_goes_on(cli, tmp_path):
     assert "holds checkpoints of an earlier training" in cli.error(*line, "--run-dir", tmp_path / "killed")
 
 
+def test_a_training_that_cannot_go_on(cli, tmp_path):
+    cli(*QUICK, "--run-dir", tmp_path / "run")
+    weights = (tmp_path / "run" / "model.safetensors").read_bytes()
+    assert cli.error("train", "--resume", tmp_path / "run") == (
+        f"ConfigError: {tmp_path}/run holds no checkpoints to go on from; train writes them with --checkpoint-seconds"
+    )
+    assert (tmp_path / "run" / "model.safetensors").read_bytes() == weights
+    for path in (tmp_path / "no", tmp_path, tmp_path / "run" / "config.toml"):
+        text = f"DataError: {path} is no run folder: it holds neither config.toml nor result.json"
+        assert cli.error("train", "--resume", path) == text
+    for option in ("--config", "--run-dir"):
+        refused = cli("train", "--resume", tmp_path / "run", option, tmp_path / "run", code=2)
+        assert "--resume goes on in its own folder with its settings; leave" in " ".join(
+            re.split(r"[\s│]+", refused.stderr)
+        )
+
+
 def test_options_reach_the_network(cli, tmp_path):
     options = (
         "--model",
@@ -176,7 +193,7 @@ def test_nguyen_on_mnist_as_the_documents_say(tmp_path):
     ("arguments", "message"),
     [
         (("--model", "lenet"), "ConfigError: no network called 'lenet' in the zoo; there are digits, grishin, lenet5"),
-        (("--data", "digit"), "ConfigError: no data set called 'digit'; there are digits, mnist"),
+        (("--data", "digit"), "ConfigError: no data set called 'digit' (did you mean 'digits'?); there are digits"),
         (
             ("--data", "mnist", "--data-dir", "/nowhere"),
             "DataNotFoundError: the data set 'mnist' was not found. Looked in",

@@ -69,7 +69,10 @@ def test_fashion_mnist_names_its_clothes() -> None:
 
 
 def test_unknown_name() -> None:
-    with pytest.raises(ConfigError, match=r"no data set called 'minst'; there are digits, mnist, .*, cifar10"):
+    with pytest.raises(
+        ConfigError,
+        match=r"no data set called 'minst' \(did you mean 'mnist'\?\); there are digits, mnist, .*, cifar10",
+    ):
         load_dataset("minst")
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,30 @@ def test_a_share_out_of_range(tmp_path: Path, share: float) -> None:
     write(tmp_path, {"a": 2, "b": 2})
     with pytest.raises(ConfigError, match="test_share must be more than 0 and less than 1, got"):
         ImageFolder.open(tmp_path, test_share=share)
+
+
+@pytest.mark.parametrize("seed", [None, 1.5, "0"])
+def test_a_seed_is_a_whole_number(tmp_path: Path, seed: Any) -> None:
+    write(tmp_path, {"a": 2, "b": 2})
+    with pytest.raises(ConfigError, match=re.escape(f"seed must be a whole number, got {seed!r}")):
+        ImageFolder.open(tmp_path, seed=seed)
+
+
+@pytest.mark.parametrize("size", ["64", 6.5, (8, 8, 3), (8.0, 8.0), (8, "8"), (8, 0), (True, 8)])
+def test_a_size_is_one_whole_number_or_two(tmp_path: Path, size: Any) -> None:
+    text = f"the size of images must be (height, width), each at least 1, got {size!r}"
+    for opened in (lambda: ImageFolder.open(tmp_path, image_size=size), lambda: ImageForm(size)):
+        with pytest.raises(ConfigError, match=re.escape(text)):
+            opened()
+
+
+def test_files_by_their_names_as_text(tmp_path: Path) -> None:
+    write(tmp_path, {"a": 2, "b": 2})
+    paths = sorted(str(path) for path in tmp_path.glob("a/*"))
+    found = ImageFiles(paths, ImageForm()).read(np.array([1, 0]))
+    np.testing.assert_array_equal(found, [ImageForm().read(Path(path)) for path in paths[::-1]])
+    with pytest.raises(DataError, match="there are no image files"):
+        ImageFiles([], ImageForm())
 
 
 def test_more_images_than_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

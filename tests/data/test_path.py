@@ -58,6 +58,11 @@ def test_paths_that_lead_nowhere(tmp_path: Path) -> None:
         with pytest.raises(DataError) as caught:
             load_path(path)
         assert str(caught.value) == f"{path}: {told}"
+    np.save(tmp_path / "x_train_alone.npy", np.zeros((4, 6, 6)))
+    with pytest.raises(
+        DataError, match=r"alone\.npy holds images or labels alone; give the folder of x\.npy and y\.npy"
+    ):
+        load_path(tmp_path / "x_train_alone.npy")
     (tmp_path / "x.zip").write_bytes(b"")
     with pytest.raises(DataError, match=r"x\.zip: it is no folder, \.npz or \.parquet file"):
         load_path(tmp_path / "x.zip")

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from pellucid.errors import ConfigError, ShapeError
+from pellucid.data import NpySource
+from pellucid.errors import ConfigError, DataError, ShapeError
 from pellucid.estimator.intake import flatten, merge_equal, resolve_shape
 
 
@@ -22,6 +24,15 @@ def test_images_become_rows() -> None:
         assert flatten(flat)[1] is None
     with pytest.raises(ShapeError, match=r"X has shape \(2, 1, 1, 3, 4\); give images as"):
         flatten(x[:, None, None])
+
+
+def test_sources_are_for_networks(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((4, 3, 3), np.float32))
+    with NpySource(tmp_path / "x.npy") as source, pytest.raises(DataError) as caught:
+        flatten(source)
+    assert str(caught.value).startswith(
+        f"X is a source, NpySource('{tmp_path}/x.npy': float32 (4, 3, 3)); estimators take"
+    )
 
 
 @pytest.mark.parametrize(

@@ -155,3 +155,8 @@ def test_a_folder_that_cannot_be_brought_to_the_disk(
     else:
         assert error_of(tmp_path / "model") == os.strerror(code)
     assert (tmp_path / "model").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("path", [".", "..", "/", ""])
+def test_a_path_without_a_name_is_told(path: str) -> None:
+    assert error_of(Path(path)) == "it is a folder or a device; give the name of a file"

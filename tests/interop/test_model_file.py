@@ -76,7 +76,8 @@ def test_missing_file(tmp_path: Path) -> None:
 
 
 def test_folder(tmp_path: Path) -> None:
-    assert error_of(tmp_path) == "cannot be read: Is a directory"
+    text = f"is a folder; give the model file in it, which of a run is {tmp_path}/model.safetensors"
+    assert error_of(tmp_path) == text
 
 
 def test_empty_file(tmp_path: Path) -> None:

@@ -134,7 +134,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
 
 def test_modules_need_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    told = "needs PyTorch, which cannot be imported .*: pip install torch"
+    told = 'needs PyTorch, which cannot be imported .*: pip install "torch"'
     with pytest.raises(MissingExtraError, match="from_module " + told):
         from_module(object(), (1,))
     with pytest.raises(MissingExtraError, match="to_module " + told):

@@ -371,7 +371,7 @@ def test_a_folder_that_cannot_be_made_is_told_before_training(tmp_path: Path) ->
     (tmp_path / "file").write_bytes(b"")
     network = make()
     with pytest.raises(
-        FileWriteError, match=rf"^cannot write checkpoints to {tmp_path}/file/c: .*; choose another fol"
+        FileWriteError, match=rf"^cannot write to the folder {tmp_path}/file/c: .*; choose another one$"
     ):
         train(network, Checkpoints(tmp_path / "file" / "c"))
     assert network.step == 0
@@ -382,7 +382,7 @@ def test_a_folder_that_may_not_be_looked_into_is_told(tmp_path: Path, monkeypatc
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
     monkeypatch.setattr(Path, "exists", deny)
-    text = f"cannot write checkpoints to {tmp_path}: Permission denied; choose another folder"
+    text = f"cannot look for checkpoints in {tmp_path}: Permission denied; choose another folder"
     with pytest.raises(FileWriteError, match=f"^{re.escape(text)}$"):
         train(make(), Checkpoints(tmp_path))
 
@@ -391,6 +391,22 @@ def test_a_folder_that_may_not_be_looked_into_is_told(tmp_path: Path, monkeypatc
 def test_a_folder_without_permission_is_told_before_training(tmp_path: Path) -> None:
     folder, network = tmp_path / "closed", make()
     folder.mkdir(mode=0o500)
-    with pytest.raises(FileWriteError, match=f"^cannot write {folder}/step-00000000.safetensors: Permission denied$"):
+    text = f"cannot write to the folder {folder}: Permission denied; choose another one"
+    with pytest.raises(FileWriteError, match=f"^{re.escape(text)}$"):
         train(network, Checkpoints(folder))
+    assert network.step == 0
+
+
+def test_a_training_is_not_resumed_where_no_more_files_are_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deny(path: Path, *_: Any, **__: Any) -> NoReturn:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    train(make(), Checkpoints(tmp_path), epochs=1)
+    monkeypatch.setattr(Path, "touch", deny)
+    network = make()
+    text = f"cannot write to the folder {tmp_path}: Read-only file system; choose another one"
+    with pytest.raises(FileWriteError, match=f"^{re.escape(text)}$"):
+        train(network, Checkpoints(tmp_path, resume=True))
     assert network.step == 0

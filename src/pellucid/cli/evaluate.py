@@ -50,13 +50,14 @@ def measure(network: Network, x: Array, y: Array) -> dict[str, Any]:
     from pellucid.metrics import confusion_matrix
 
     classes = number_of_classes(network)
-    figures = network.evaluate(x, y)
-    predicted = network.forward(x).argmax(axis=1)
+    _, target = network.check_set(x, y)
+    outputs = network.forward(x)
+    figures = network.loss.figures(outputs, target)
     return {
         "samples": len(y),
         "loss": figures["loss"],
         "accuracy": figures["accuracy"],
-        "confusion_matrix": confusion_matrix(y, predicted, classes).tolist(),
+        "confusion_matrix": confusion_matrix(y, outputs.argmax(axis=1), classes).tolist(),
     }
 
 

@@ -70,18 +70,24 @@ def train(
     resume: Annotated[
         Path | None,
         typer.Option(
-            help="Go on with the training of this run folder, with the settings it had; --run-dir is not needed."
+            help="Go on with the training of this run folder, with the settings it had, from its checkpoints."
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train a network, test it, and write settings, model, history, curves and result to a folder."""
     given: dict[str, Any] = dict(locals())  # each is a setting of the run, unless cli/config.py says it is none
+    if resume is not None and (config is not None or run_dir is not None):
+        raise typer.BadParameter(
+            "--resume goes on in its own folder with its settings; leave --config and --run-dir out"
+        )
     source = config or resume
     if source is not None and context.obj is None:
         with results(as_json):
             from pellucid.cli.config import overlay
 
+            if resume is not None:
+                _require_checkpoints(resume)
             given = overlay(context, given, train, source)
         context.obj = source  # it is read, once
         train(**given)
@@ -179,6 +185,15 @@ def _checkpoints(folder: Path, seconds: float | None, resume: bool) -> Checkpoin
     if seconds is None and not resume:
         return None
     return Checkpoints(folder / "checkpoints", every_seconds=seconds, resume=resume)
+
+
+def _require_checkpoints(folder: Path) -> None:
+    from pellucid.errors import ConfigError
+    from pellucid.training.recorded_runs import require_run
+
+    require_run(folder)
+    if not (folder / "checkpoints").is_dir():
+        raise ConfigError(f"{folder} holds no checkpoints to go on from; train writes them with --checkpoint-seconds")
 
 
 def _free_folder(model: str, data: str) -> Path:

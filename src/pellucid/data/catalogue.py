@@ -10,11 +10,12 @@ from pellucid.data.cifar import CIFAR10, CIFAR100
 from pellucid.data.dataset import DIGITS, Dataset
 from pellucid.data.digits import load_digits
 from pellucid.data.emnist import EMNIST
-from pellucid.data.extra import need
 from pellucid.data.mnist_like import MnistLike
 from pellucid.data.publishers import PUBLISHED
 from pellucid.data.usps import load_usps
 from pellucid.errors import ConfigError, DataNotFoundError, MissingExtraError
+from pellucid.extra import need
+from pellucid.suggestion import did_you_mean
 
 #: Fashion-MNIST's classes
 CLOTHES = (
@@ -90,7 +91,8 @@ def load_dataset(name: str, data_dir: str | Path | None = None, *, download: boo
     if name == "digits":
         return load_digits()
     if name not in READERS:
-        raise ConfigError(f"no data set called {name!r}; there are {', '.join(NAMES)}")
+        near = did_you_mean(str(name).lower(), NAMES)
+        raise ConfigError(f"no data set called {str(name)!r}{near}; there are {', '.join(NAMES)}")
     kept = next(folder for folder in PUBLISHED if name == folder or name.startswith(f"{folder}-"))
     given = data_dir or os.environ.get("PELLUCID_DATA_DIR")
     # The named folder first: the files of MNIST and of Fashion-MNIST have the same names.

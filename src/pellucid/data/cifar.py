@@ -57,7 +57,7 @@ class Cifar:
     def load(self, folders: Sequence[Path]) -> Dataset:
         """Read the data from the first folder that has it.
 
-        It is found un folder or without one, or as the archive, which is read as it is and never
+        It is found unpacked, in its folder or without one, or as the archive, which is read as it is and never
         unpacked to disk.
 
         Returns:

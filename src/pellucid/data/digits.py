@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
-
 import numpy as np
 
 from pellucid.arrays import Array
 from pellucid.data.dataset import DIGITS, Dataset
-from pellucid.errors import MissingExtraError
+from pellucid.extra import need
 
 
 def load_digits() -> Dataset:
@@ -23,13 +20,7 @@ def load_digits() -> Dataset:
 
     Source: Alpaydin & Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998 (its test set).
     """
-    try:
-        sklearn_datasets: Any = import_module("sklearn.datasets")
-    except ImportError as error:
-        raise MissingExtraError(
-            f'the digits come with scikit-learn, which cannot be imported ({error}): pip install "pellucid[sklearn]"'
-        ) from error
-    bunch = sklearn_datasets.load_digits()
+    bunch = need("sklearn.datasets", "the digits come with scikit-learn", "pellucid[sklearn]").load_digits()
     x = (np.asarray(bunch.images) / 16).astype(np.float32)[:, None]
     y = np.asarray(bunch.target, dtype=np.int64)
     test = _every_fifth_of_each_class(y)

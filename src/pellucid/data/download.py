@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pellucid.data.extra import need
 from pellucid.errors import DataError, FileWriteError
+from pellucid.extra import need
 
 #: seconds without a byte after which a server counts as gone
 PATIENCE = 30

@@ -10,8 +10,8 @@ from typing import IO, Any, Literal, get_args
 import numpy as np
 
 from pellucid.arrays import Array, Shape
-from pellucid.data.extra import need
 from pellucid.errors import ConfigError, DataError
+from pellucid.extra import need
 
 #: what is read; others that Pillow knows (PostScript, for one) run programs or are no photographs
 FORMATS = ("BMP", "GIF", "JPEG", "MPO", "PNG", "PPM", "TIFF", "WEBP")
@@ -46,7 +46,7 @@ class ImageForm:
     resize: Resize = "crop"
 
     def __post_init__(self) -> None:
-        if self.size is not None and (len(self.size) != 2 or min(self.size) < 1):
+        if self.size is not None and not _is_size(self.size):
             raise ConfigError(f"the size of images must be (height, width), each at least 1, got {self.size!r}")
         if self.resize not in get_args(Resize):
             raise ConfigError(f"resize must be one of {', '.join(get_args(Resize))}, got {self.resize!r}")
@@ -135,6 +135,15 @@ class ImageForm:
         padded = _pillow("PIL.Image").new(image.mode, (width, height))
         padded.paste(inner, ((width - inner.width) // 2, (height - inner.height) // 2))
         return padded
+
+
+def both_sides(image_size: int | tuple[int, int] | None) -> tuple[int, int] | None:
+    """Return (H, W) of a size that may be told in one number."""
+    return (image_size, image_size) if isinstance(image_size, int) else image_size
+
+
+def _is_size(size: Any) -> bool:
+    return isinstance(size, (tuple, list)) and [type(side) is int and side >= 1 for side in size] == [True, True]  # pyright: ignore
 
 
 def _pillow(module: str) -> Any:

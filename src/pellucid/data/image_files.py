@@ -29,13 +29,15 @@ class ImageFiles:
         dtype: uint8.
 
     Raises:
-        DataError: the first file has to tell the size, and cannot be read.
+        DataError: there are no files, or the first has to tell the size, and cannot be read.
     """
 
     dtype = np.dtype(np.uint8)
 
-    def __init__(self, paths: Sequence[Path], form: ImageForm, image_shape: Shape | None = None) -> None:
-        self.paths = tuple(paths)
+    def __init__(self, paths: Sequence[str | Path], form: ImageForm, image_shape: Shape | None = None) -> None:
+        self.paths = tuple(map(Path, paths))
+        if not self.paths:
+            raise DataError("there are no image files")
         self.form = form
         self.shape: Shape = (len(self.paths), *(form.shape or image_shape or form.read(self.paths[0]).shape))
 

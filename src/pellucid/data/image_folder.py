@@ -18,7 +18,7 @@ import numpy as np
 
 from pellucid.arrays import Array
 from pellucid.data.dataset import Dataset
-from pellucid.data.image_file import SUFFIXES, ImageForm, Resize
+from pellucid.data.image_file import SUFFIXES, ImageForm, Resize, both_sides
 from pellucid.data.image_files import ImageFiles
 from pellucid.data.split import held_out
 from pellucid.errors import DataError, TooLargeError
@@ -99,7 +99,7 @@ class ImageFolder:
             ``network.fit(folder.train.images, folder.train.labels)``, or ``folder.load()`` if it fits into memory.
         """
         path = Path(path)
-        form = ImageForm((image_size, image_size) if isinstance(image_size, int) else image_size, grey, resize)
+        form = ImageForm(both_sides(image_size), grey, resize)
         parts = _parts(path)
         found = {part: _classes(folder) for part, folder in parts.items()}
         names = tuple(found["train"])

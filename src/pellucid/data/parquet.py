@@ -11,10 +11,10 @@ import numpy as np
 
 from pellucid.arrays import Array
 from pellucid.data.dataset import Dataset
-from pellucid.data.extra import need
-from pellucid.data.image_file import ImageForm, Resize
+from pellucid.data.image_file import ImageForm, Resize, both_sides
 from pellucid.data.split import split_rows
 from pellucid.errors import DataError
+from pellucid.extra import need
 
 #: what the column of classes is called, the first that there is
 LABELS = ("label", "labels", "fine_label")
@@ -47,7 +47,7 @@ def load_parquet(
         MissingExtraError: pyarrow or Pillow is not installed.
     """
     path = Path(path)
-    form = ImageForm((image_size, image_size) if isinstance(image_size, int) else image_size, grey, resize)
+    form = ImageForm(both_sides(image_size), grey, resize)
     files = _files(path)
     tables = {part: [_read(file) for file in of_part] for part, of_part in files.items()}
     names = next((told for table in tables["train"] if (told := _told_names(table))), None)

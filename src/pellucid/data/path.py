@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pellucid.data.array_files import load_arrays
 from pellucid.data.dataset import Dataset
-from pellucid.data.image_file import Resize
+from pellucid.data.image_file import Resize, both_sides
 from pellucid.data.image_folder import ImageFolder
 from pellucid.data.parquet import load_parquet
 from pellucid.errors import ConfigError, DataError
@@ -55,13 +55,17 @@ def load_path(
             path, image_size=image_size, grey=grey, resize=resize, test_share=test_share, seed=seed
         )
         return folder.load()
+    if path.suffix == ".npy" and path.exists():
+        raise DataError(
+            f"{path} holds images or labels alone; give the folder of x.npy and y.npy, or a .npz file of both"
+        )
     fault = "it is no folder, .npz or .parquet file" if path.exists() else "there is no such file or folder"
     raise DataError(f"{path}: {fault}")
 
 
 def _as_asked(dataset: Dataset, path: Path, image_size: int | tuple[int, int] | None, grey: bool) -> Dataset:
     channels, *size = dataset.input_shape
-    asked = [image_size] * 2 if isinstance(image_size, int) else image_size
+    asked = both_sides(image_size)
     if (asked is not None and list(asked) != size) or (grey and channels != 1):
         wanted = f"{'grey ' if grey else ''}images{'' if asked is None else f' of {asked[0]}×{asked[1]}'}"
         raise ConfigError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -29,11 +30,13 @@ def held_out(
         seed: another one gives another choice.
 
     Raises:
-        ConfigError: ``share`` is not between 0 and 1.
+        ConfigError: ``share`` is not between 0 and 1, or ``seed`` no whole number.
         DataError: a class has so few samples that none are left to train on.
     """
-    if not 0 < share < 1:
+    if not (isinstance(share, Real) and 0 < share < 1):
         raise ConfigError(f"test_share must be more than 0 and less than 1, got {share!r}")
+    if not isinstance(seed, (int, np.integer)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigError(f"seed must be a whole number, got {seed!r}")
     drawn = [hashlib.sha256(b"%d/%b" % (seed, key)).digest() for key in keys]
     chosen = np.zeros(len(labels), dtype=bool)
     for label, name in enumerate(class_names):

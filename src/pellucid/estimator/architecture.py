@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from inspect import signature
 from typing import Any, TypeAlias, cast
 
 from pellucid.arrays import Shape
@@ -116,7 +117,7 @@ def _resolve(
         made = default_layers(input_shape, outputs)
     elif isinstance(architecture, str):
         made = build(architecture, input_shape=input_shape, classes=outputs).graph
-    elif callable(architecture) and not isinstance(architecture, Layer):  # layers can be called too
+    elif callable(architecture) and not isinstance(architecture, Layer) and _takes_shape_and_classes(architecture):
         made = architecture(input_shape=input_shape, classes=outputs)
     if isinstance(made, (Network, list, tuple, Layer, Symbol, Graph)):
         return cast("Network | Sequence[Layer] | Layer | Symbol | Graph", made)
@@ -124,6 +125,14 @@ def _resolve(
         "network must be a list of layers, the name of a zoo network, a callable that takes input_shape and classes "
         f"and returns layers or a Network, or None; got {made!r}"
     )
+
+
+def _takes_shape_and_classes(maker: Callable[..., Any]) -> bool:
+    try:
+        signature(maker).bind(input_shape=(), classes=0)
+    except TypeError:
+        return False
+    return True
 
 
 def _convolution(size: Shape, filters: int) -> Conv2d:

@@ -9,7 +9,8 @@ from typing import Any, cast
 import numpy as np
 
 from pellucid.arrays import Array, Shape
-from pellucid.errors import ConfigError, ShapeError
+from pellucid.data.source import Source
+from pellucid.errors import ConfigError, DataError, ShapeError
 
 #: channels that an image has if they come last
 _COLOURS = (1, 3, 4)
@@ -22,7 +23,13 @@ def flatten(X: Any) -> tuple[Any, Shape | None]:
 
     Raises:
         ShapeError: samples of one or of more than three dimensions.
+        DataError: a source, which is not in memory.
     """
+    if isinstance(X, Source):
+        raise DataError(
+            f"X is a source, {X!r}; estimators take arrays, such as X.read(rows) gives. A Network's fit, evaluate and "
+            "predict take sources"
+        )
     images = X if hasattr(X, "ndim") else np.asarray(X)
     if images.ndim <= 2:
         return X, None

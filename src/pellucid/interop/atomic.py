@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and folders that are known to take files."""
+"""Files that are written whole or not at all or that grow, and folders that are known to take files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def write_atomically(path: Path, *data: bytes | memoryview) -> None:
     Raises:
         FileWriteError: the folder is missing or not writable, ``path`` is no ordinary file, or the disk is full.
     """
-    temporary = path.with_name(f".{secrets.token_hex(8)}.part")
+    temporary = path.parent / f".{secrets.token_hex(8)}.part"
     try:
         if not path.parent.is_dir():
             raise FileWriteError(f"cannot write {path}: there is no folder {path.parent}; create it first")
@@ -39,6 +39,19 @@ def write_atomically(path: Path, *data: bytes | memoryview) -> None:
         if isinstance(error, OSError) and not isinstance(error, FileWriteError):
             raise FileWriteError(f"cannot write {path}: {error.strerror or error}") from error
         raise
+
+
+def append(path: Path, data: bytes) -> None:
+    """Write ``data`` behind what a file holds; if the disk is full, a part of it may be there afterwards.
+
+    Raises:
+        FileWriteError: the file cannot be written.
+    """
+    try:
+        with path.open("ab") as file:
+            file.write(data)
+    except OSError as error:
+        raise FileWriteError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def make_folder(folder: Path) -> None:

@@ -158,6 +158,10 @@ def _contents(path: Path) -> bytes:
         data = path.read_bytes()
     except FileNotFoundError:
         raise ModelFileError(f"{path}: there is no such file") from None
+    except IsADirectoryError:
+        raise ModelFileError(
+            f"{path} is a folder; give the model file in it, which of a run is {path / 'model.safetensors'}"
+        ) from None
     except OSError as error:
         raise ModelFileError(f"{path} cannot be read: {error.strerror or error}") from error
     if not data:

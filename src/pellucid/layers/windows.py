@@ -42,10 +42,23 @@ class Axis:
     dilation: int
     outputs: int
 
+    @classmethod
+    def of(
+        cls, length: int, before: int, after: int, kernel: int, stride: int, dilation: int, ceil_mode: bool
+    ) -> Axis | None:
+        """Return the axis with as many outputs as there is room for; None if a window spans more than the input."""
+        room = length + before + after - span_of(kernel, dilation)
+        if room < 0:
+            return None
+        outputs = room // stride + 1
+        if ceil_mode and room % stride and stride * outputs < length + before:
+            outputs += 1
+        return cls(length, before, after, kernel, stride, dilation, outputs)
+
     @property
     def span(self) -> int:
         """Input pixels from the first to the last one that a window reads, D(R−1) + 1."""
-        return self.dilation * (self.kernel - 1) + 1
+        return span_of(self.kernel, self.dilation)
 
     @property
     def padded(self) -> int:
@@ -75,6 +88,16 @@ class Axis:
         # Tap j reads start + D·j, which reaches an index with j = ⌈(index − start)/D⌉.
         first, last = (np.clip(-((starts - index) // self.dilation), 0, self.kernel) for index in (low, high))
         return last - first
+
+
+def span_of(kernel: int, dilation: int) -> int:
+    """Return the pixels from the first to the last one that a window reads, D(R−1) + 1."""
+    return dilation * (kernel - 1) + 1
+
+
+def same_padding(length: int, kernel: int, stride: int, dilation: int) -> int:
+    """Return the padding on both sides together with which there are ⌈T/S⌉ outputs."""
+    return max((-(-length // stride) - 1) * stride + span_of(kernel, dilation) - length, 0)
 
 
 def check_window(layer: object, kernel_size: Pair, stride: Pair, padding: object, dilation: Pair) -> None:
@@ -124,30 +147,27 @@ def axes(
     kernels, strides, dilations = pair(kernel_size), pair(stride), pair(dilation)
     found: list[Axis] = []
     for i, (length, kernel, step, gap) in enumerate(zip(size, kernels, strides, dilations, strict=True)):
-        span = gap * (kernel - 1) + 1
-        before, after = _pads(padding, i, length, span, step)
-        room = length + before + after - span
-        if room < 0:
+        before, after = _pads(padding, i, length, kernel, step, gap)
+        axis = Axis.of(length, before, after, kernel, step, gap, ceil_mode)
+        if axis is None:
             side = ("height", "width")[i]
             raise ShapeError(
-                f"{layer!r}: its kernel spans {span} pixels, more than the {side} of the padded input, "
+                f"{layer!r}: its kernel spans {span_of(kernel, gap)} pixels, more than the {side} of the padded input, "
                 f"{length + before + after} (input maps are {size[0]}×{size[1]}); "
                 "use a smaller kernel, more padding, a larger image, or drop a pooling layer before it"
             )
-        outputs = room // step + 1
-        if ceil_mode and room % step and step * outputs < length + before:
-            outputs += 1
-        found.append(Axis(length, before, after, kernel, step, gap, outputs))
+        found.append(axis)
     return found[0], found[1]
 
 
-def _pads(padding: Padding, axis: int, length: int, span: int, stride: int) -> tuple[int, int]:
+def _pads(padding: Padding, axis: int, length: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:
     if padding == "valid":
         return 0, 0
     if padding == "full":
-        return span - 1, span - 1
+        border = span_of(kernel, dilation) - 1
+        return border, border
     if padding == "same":
-        total = max((-(-length // stride) - 1) * stride + span - length, 0)
+        total = same_padding(length, kernel, stride, dilation)
         return total // 2, total - total // 2
     amount = padding if isinstance(padding, int) else padding[axis]
     return (amount, amount) if isinstance(amount, int) else amount

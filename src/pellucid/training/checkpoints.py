@@ -11,6 +11,8 @@ from typing import Any
 
 from pellucid.errors import CheckpointError, ConfigError, FileWriteError, ModelFileError
 from pellucid.inputs import require_count
+from pellucid.interop.atomic import make_folder
+from pellucid.metrics import higher_is_better
 from pellucid.training.checkpoint import Changing, Checkpoint, Position
 from pellucid.training.fingerprint import differences
 
@@ -91,19 +93,19 @@ class Saver:
             CheckpointError: there are checkpoints, but ``resume`` is False, none can be read, or they are those of
                 another training.
             ConfigError: the history will have no column ``best``.
-            FileWriteError: the folder cannot be made.
+            FileWriteError: the folder cannot be made, written to or looked into.
         """
         wanted, columns = self._wanted, self._training.history.columns
         if wanted.best is not None and wanted.best not in columns:
             raise ConfigError(f"Checkpoints: best is {wanted.best!r}, but this training has {', '.join(columns)}")
+        make_folder(self._folder)
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
             for left in self._folder.glob(".*.part"):  # by a process that was killed while it wrote
                 left.unlink()
             files, best = self._files(), (self._folder / BEST).exists()
         except OSError as error:
             raise FileWriteError(
-                f"cannot write checkpoints to {self._folder}: {error.strerror or error}; choose another folder"
+                f"cannot look for checkpoints in {self._folder}: {error.strerror or error}; choose another folder"
             ) from error
         if (files or best) and not wanted.resume:
             raise CheckpointError(
@@ -115,7 +117,7 @@ class Saver:
     def begin(self, position: Position) -> None:
         """Wake the callbacks of a training that is resumed; write the first checkpoint of one that starts.
 
-        The first one shows, before there is anything to lose, that the folder takes files, and what one costs.
+        The first one shows, before there is anything to lose, that the folder has room for it, and what one costs.
         """
         if self._resumed is None:
             self.save(position)
@@ -204,4 +206,4 @@ def _step(path: Path) -> int:
 
 def _last_is_best(column: str, figures: list[float]) -> bool:
     *before, last = figures
-    return not before or (last > max(before) if column.endswith("accuracy") else last < min(before))
+    return not before or (last > max(before) if higher_is_better(column) else last < min(before))

@@ -6,9 +6,10 @@ import csv
 import io
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pellucid.errors import ConfigError, DataError, MissingExtraError
+from pellucid.errors import ConfigError, DataError
+from pellucid.extra import need
 from pellucid.interop.atomic import write_atomically
 
 #: columns that are no curves
@@ -71,14 +72,11 @@ class History:
             ConfigError: the ending names no format that matplotlib writes.
             FileWriteError: the file cannot be written.
         """
-        try:
-            from matplotlib.figure import Figure
-        except ImportError as error:
-            raise MissingExtraError('History.plot needs matplotlib: pip install "pellucid[plot]"') from error
+        figures = need("matplotlib.figure", "History.plot needs matplotlib", "pellucid[plot]")
         if not self.rows:
             raise DataError("there is nothing to plot: no epoch was finished")
         curves = [name for name in self.columns if name not in _CLOCKWORK and not name.startswith("val_")]
-        figure: Any = Figure(figsize=(4.5 * len(curves), 3.2), layout="constrained")
+        figure = figures.Figure(figsize=(4.5 * len(curves), 3.2), layout="constrained")
         for position, name in enumerate(curves):
             axes = figure.add_subplot(1, len(curves), position + 1)
             axes.plot(self["epoch"], self[name], marker=".", label="training")

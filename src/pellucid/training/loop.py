@@ -120,6 +120,8 @@ def fit(
     """
     require_count("epochs", epochs)
     require_count("batch_size", batch_size)
+    if isinstance(callbacks, Callback):
+        raise ConfigError(f"callbacks must be a list, such as [{type(callbacks).__name__}(...)], got one alone")
     for callback in callbacks:
         if not isinstance(callback, Callback):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigError(f"callbacks must be objects of subclasses of Callback, got {callback!r}")

@@ -62,6 +62,12 @@ def is_run(folder: Path) -> bool:
     return any((folder / name).is_file() for name in (CONFIG, RESULT))
 
 
+def require_run(folder: Path) -> None:
+    """Raise :class:`DataError` unless a run has begun to write to a folder."""
+    if not is_run(folder):
+        raise DataError(f"{folder} is no run folder: it holds neither {CONFIG} nor {RESULT}")
+
+
 def read_run(folder: Path) -> RecordedRun:
     """Return the run of a folder.
 
@@ -71,8 +77,7 @@ def read_run(folder: Path) -> RecordedRun:
         DataError: the folder holds no run, or a damaged file.
         ConfigError: the settings cannot be read.
     """
-    if not is_run(folder):
-        raise DataError(f"{folder} is no run folder: it holds neither {CONFIG} nor {RESULT}")
+    require_run(folder)
     path = folder / RESULT
     if not path.is_file():
         # TOML has dates, NaN and infinity, JSON has not: as settings they are as good as text.

@@ -155,8 +155,8 @@ def test_forms_that_no_layer_has(nodes: list[Any], tensors: Weights, message: st
         ({"shape": (3,)}, r"has the shape \[3\]; a network takes"),
         ({"shape": ("N", 3, "H", "W")}, "which leaves the sizes open; give input_shape, such as"),
         ({"shape": ("N", 3, 0, 4)}, "which leaves the sizes open"),
-        ({"dtype": TensorProto.UINT8}, "its input 'x' is of type uint8; a network takes float32 or float64"),
-        ({"dtype": TensorProto.BFLOAT16}, "its input 'x' is of type None; a network takes float32 or float64"),
+        ({"dtype": TensorProto.INT8}, "is of type int8; a network takes float32, float64, or uint8 as pixels"),
+        ({"dtype": TensorProto.BFLOAT16}, "its input 'x' is of type None; a network takes float32"),
         ({"more_inputs": (("z", (1,)),)}, "takes x, z and gives y; a network takes one input and gives one output"),
         ({"outputs": ("y", "x")}, "takes x and gives y, x; a network takes one input"),
     ],
@@ -176,7 +176,7 @@ def test_a_constant_that_other_nodes_stand_before() -> None:
 def test_without_the_package_onnx(monkeypatch: pytest.MonkeyPatch) -> None:
     data = lenet(np.random.default_rng(0)).SerializeToString()
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(MissingExtraError, match=r'ONNX models need onnx \(.*\): pip install "pellucid\[onnx\]"'):
+    with pytest.raises(MissingExtraError, match=r'ONNX models need the package onnx.*pip install "pellucid\[onnx\]"'):
         import_model(data)
     monkeypatch.setitem(sys.modules, "onnx.backend.base", None)
     monkeypatch.delitem(sys.modules, "pellucid.interop.onnx.backend", raising=False)

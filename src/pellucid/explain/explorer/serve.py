@@ -9,11 +9,11 @@ import webbrowser
 from collections.abc import Callable
 from contextlib import closing, suppress
 
-from pellucid.data.extra import need
 from pellucid.errors import ConfigError
 from pellucid.explain.explorer.handout import PAGE
 from pellucid.explain.explorer.sessions import Sessions
 from pellucid.explain.explorer.subject import Subject
+from pellucid.extra import need
 
 _HOST = "127.0.0.1"
 

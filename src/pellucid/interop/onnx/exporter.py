@@ -10,7 +10,8 @@ import numpy as np
 
 from pellucid.arrays import Array, Shape
 from pellucid.engine.reference import own
-from pellucid.errors import ConfigError, ExportError, MissingExtraError
+from pellucid.errors import ConfigError, ExportError
+from pellucid.extra import need
 from pellucid.graph import INPUT
 from pellucid.interop.atomic import write_atomically
 from pellucid.interop.onnx.exporter_graph import Draft, Operation, Place
@@ -75,13 +76,10 @@ def export_bytes(network: Network, *, activation: bool = True, pixels: bool = Fa
     """
     if dtype not in ("float32", "float64"):
         raise ConfigError(f"dtype must be 'float32' or 'float64', got {dtype!r}")
-    try:
-        import onnx.checker
-        import onnx.shape_inference
-    except ImportError as error:
-        raise MissingExtraError(
-            f'ONNX export needs the package onnx, which cannot be imported ({error}): pip install "pellucid[onnx]"'
-        ) from error
+    need("onnx", "ONNX export needs the package onnx", "pellucid[onnx]")
+    import onnx.checker
+    import onnx.shape_inference
+
     draft = _draft(network, activation, pixels, np.dtype(dtype))
     size = sum(array.nbytes for array in draft.constants.values())
     if size > LARGEST:

@@ -12,8 +12,9 @@ from pellucid.engine.room import require_room
 from pellucid.errors import ConfigError, EngineError, MissingExtraError, ModelFileError, PellucidError
 from pellucid.interop.onnx.importer_draft import Draft, Value
 from pellucid.interop.onnx.importer_graph import Entry, OnnxGraph
+from pellucid.interop.onnx.importer_input import take_in
 from pellucid.interop.onnx.importer_layers import apply
-from pellucid.interop.onnx.importer_read import contents, parse, read, require_onnx
+from pellucid.interop.onnx.importer_read import contents, parse, read
 from pellucid.interop.onnx.numpy_operators import evaluate
 from pellucid.layers import Flatten, Sigmoid, Softmax
 from pellucid.layers.base import Input, Symbol
@@ -49,8 +50,9 @@ def import_model(
     The model takes one image or vector a sample and gives one output, is of opset 6 to 28, and made of the operators
     that ``docs/onnx.md`` lists. A last Softmax, Sigmoid or Identity is the activation of the loss (cross-entropy, log
     loss, squared error), so that :meth:`Network.predict` gives what the model gives; of a model without one,
-    :meth:`Network.forward` does. Parameters are called after the model's initializers (``"conv1.weight"``), or after
-    its nodes where those have no such names.
+    :meth:`Network.forward` does. What our own exports begin with comes back too: a Sub of a constant as the network's
+    ``input_mean``, a Cast of ``uint8`` and a Div by 255 as what it does with bytes. Parameters are called after the
+    model's initializers (``"conv1.weight"``), or after its nodes where those have no such names.
 
     Args:
         source: the path of the file, or its bytes.
@@ -68,7 +70,6 @@ def import_model(
         MissingExtraError: the package onnx is not installed.
     """
     where = "the ONNX model" if isinstance(source, bytes) else str(source)
-    require_onnx()
     try:
         model = parse(source if isinstance(source, bytes) else contents(Path(source)))
         folder = Path(source).parent if external_data and not isinstance(source, bytes) else None
@@ -108,15 +109,16 @@ def assemble(
     entry, (output,) = entries[0], graph.outputs
     start, batch = _start(entry, input_shape)
     constants = _folded(graph, {**graph.constants, **bound})
-    draft = Draft(graph, batch, constants, {entry.name: start})
+    draft = Draft(graph, batch, constants)
+    dtype, mean = take_in(draft, entry, start)
     for operation in graph.operations:
         if operation.outputs[0] not in constants:
             apply(draft, operation)
     if output not in draft.values or draft.values[output].symbol.layer is None:
         raise ModelFileError(f"its output {output!r} is not computed from its input, so there is nothing to make")
     last = next(operation.kind for operation in graph.operations if output in operation.outputs)
-    symbol, own_loss, activated = _end(draft, draft.values[output], last, loss)
-    network = Network(symbol, loss=own_loss, dtype=str(entry.dtype), engine=engine)
+    symbol, own_loss, activated = _end(draft, draft.values[output], last, mean is not None, loss)
+    network = Network(symbol, loss=own_loss, dtype=dtype, engine=engine, input_mean=mean)
     for name, array in draft.parameters.items():
         table = network.parameters if name in network.parameters else network.state
         table[name] = array
@@ -125,8 +127,10 @@ def assemble(
 
 def _start(entry: Entry, given: Shape | None) -> tuple[Value, int | None]:
     """Return the network's input, and the length of the batch if it is fixed."""
-    if entry.dtype not in ("float32", "float64"):
-        raise ModelFileError(f"its input {entry.name!r} is of type {entry.dtype}; a network takes float32 or float64")
+    if entry.dtype not in ("float32", "float64", "uint8"):
+        raise ModelFileError(
+            f"its input {entry.name!r} is of type {entry.dtype}; a network takes float32, float64, or uint8 as pixels"
+        )
     shape = [None] * (len(given) + 1 if given else 0) if entry.shape is None else list(entry.shape)
     told = f"its input {entry.name!r} has the shape {shape}"
     if not 2 <= len(shape) <= 4:
@@ -153,16 +157,16 @@ def _folded(graph: OnnxGraph, constants: Tensors) -> Tensors:
     return constants
 
 
-def _end(draft: Draft, value: Value, last: str, loss: str | Loss | None) -> tuple[Symbol, Loss, bool]:
+def _end(draft: Draft, value: Value, last: str, centred: bool, loss: str | Loss | None) -> tuple[Symbol, Loss, bool]:
     """Return what gives the network's output, the loss, and whether its activation stands for the model's last node.
 
-    Maps of one pixel become a vector, which is what losses take.
+    Maps of one pixel become a vector, which is what losses take. What is centred is no regression, however it ends.
     """
     symbol = before = value.symbol
     own: Loss | None = None
     if isinstance(symbol.layer, (Softmax, Sigmoid)):
         own, before = CrossEntropy() if isinstance(symbol.layer, Softmax) else LogLoss(), symbol.inputs[0]
-    elif last == "Identity":
+    elif last == "Identity" and not centred:
         own = SquaredError()
     wanted = resolve_loss(loss or own or "cross_entropy")
     gives_vector = prod(value.shape[1:]) == 1

@@ -96,14 +96,14 @@ class Draft:
             raise operation.error(f"leaves out its input {position + 1}")
         return found
 
-    def only_reader(self, operation: Operation) -> Operation | None:
-        """Return the operation that alone reads an operation's first output; None if it has other readers or none."""
-        readers = self._readers.get(operation.outputs[0], [])
+    def only_reader(self, name: str) -> Operation | None:
+        """Return the operation that alone reads a value; None if it has other readers or none."""
+        readers = self._readers.get(name, [])
         return readers[0] if len(readers) == 1 else None
 
     def following_bias(self, operation: Operation, channels: int) -> tuple[Operation, Array] | None:
         """Return the Add of one constant a channel that alone reads an operation's output, and that constant."""
-        reader = self.only_reader(operation)
+        reader = self.only_reader(operation.outputs[0])
         if reader is None or reader.kind != "Add":
             return None
         (name,) = [name for name in reader.inputs if name != operation.outputs[0]]

@@ -17,7 +17,8 @@ from pellucid.arrays import Array
 from pellucid.errors import ConfigError
 from pellucid.interop.onnx.importer_draft import Draft, Value, pair
 from pellucid.interop.onnx.importer_graph import Operation
-from pellucid.interop.onnx.importer_windows import Window, pool_windows, windows
+from pellucid.interop.onnx.importer_input import AT_THE_INPUT
+from pellucid.interop.onnx.importer_windows import pool_windows, windows
 from pellucid.interop.onnx.numpy_operators import axis_of, gemm_operands, pads_of, reshaped, trains
 from pellucid.layers import (
     ELU,
@@ -42,6 +43,7 @@ from pellucid.layers import (
     Tanh,
 )
 from pellucid.layers.base import Layer
+from pellucid.layers.windows import Axis
 
 #: an unknown batch may be any; one that no length in a model equals tells where it goes
 _ANY_BATCH = 10**9 + 7
@@ -56,7 +58,7 @@ def apply(draft: Draft, operation: Operation) -> None:
     for name in operation.outputs[1:]:
         if name and draft.is_read(name):
             raise operation.error(f"its output {name!r} is used; a layer gives the first one only")
-    if operation.outputs[0] in draft.values:  # an Add that has become a bias
+    if operation.outputs[0] in draft.values:  # an Add that has become a bias, or what the input stands for
         return
     try:
         draft.values[operation.outputs[0]] = _FORMS[operation.kind](draft, operation)
@@ -160,7 +162,7 @@ def _folded_back(draft: Draft, operation: Operation, x: Value) -> tuple[Operatio
 
     ONNX has statistics of every activation of a map in this form only.
     """
-    reader = draft.only_reader(operation)
+    reader = draft.only_reader(operation.outputs[0])
     if x.maps is None or reader is None or reader.kind != "Reshape" or reader.inputs[1] not in draft.constants:
         return None
     batch = draft.batch or _ANY_BATCH
@@ -185,7 +187,7 @@ def _lp_pool(draft: Draft, operation: Operation) -> Value:
     return draft.add(operation, LPPool2d(**_settings(found), ceil_mode=_ceil(operation), norm_type=p), x)
 
 
-def _pool(draft: Draft, operation: Operation) -> tuple[Value, tuple[Window, ...]]:
+def _pool(draft: Draft, operation: Operation) -> tuple[Value, tuple[Axis, ...]]:
     x = draft.value(operation)
     if x.ndim < 3:
         raise operation.error("pools vectors; it takes maps")
@@ -200,7 +202,7 @@ def _ceil(operation: Operation) -> bool:
     return bool(operation.attributes.get("ceil_mode")) and not operation.attributes["auto_pad"].startswith("SAME")
 
 
-def _settings(found: tuple[Window, ...]) -> dict[str, Any]:
+def _settings(found: tuple[Axis, ...]) -> dict[str, Any]:
     """Return kernel size, stride, padding and dilation as layers take them."""
     sides = [(window.before, window.after) for window in found]
     even = all(before == after for before, after in sides)
@@ -324,6 +326,12 @@ def _softmax(draft: Draft, operation: Operation) -> Value:
     return draft.add(operation, Softmax(), x)
 
 
+def _misplaced(draft: Draft, operation: Operation) -> Value:
+    raise operation.error(
+        "has no layer; right behind its input a network divides bytes by 255 and takes a constant off, and that is all"
+    )
+
+
 def _activation(make: Callable[[Operation], Layer]) -> Callable[[Draft, Operation], Value]:
     return lambda draft, operation: draft.add(operation, make(operation), draft.value(operation))
 
@@ -352,4 +360,5 @@ _FORMS: dict[str, Callable[[Draft, Operation], Value]] = {
     "Sigmoid": _activation(lambda _: Sigmoid()),
     "Softmax": _softmax,
     "Tanh": _activation(lambda _: Tanh()),
+    **dict.fromkeys(AT_THE_INPUT, _misplaced),
 }

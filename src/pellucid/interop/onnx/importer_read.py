@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from pellucid.arrays import Array
-from pellucid.errors import MissingExtraError, ModelFileError
+from pellucid.errors import ModelFileError
+from pellucid.extra import need
 from pellucid.interop.onnx.importer_graph import Entry, OnnxGraph, Operation, in_order
+from pellucid.interop.onnx.importer_input import AT_THE_INPUT
 from pellucid.interop.onnx.importer_tensor import dtype_name, to_array
 from pellucid.interop.onnx.numpy_operators import OPERATORS
 
@@ -45,7 +47,7 @@ def parse(data: bytes) -> Any:
         ModelFileError: they spell none.
         MissingExtraError: the package onnx is not installed.
     """
-    require_onnx()
+    need("onnx", "ONNX models need the package onnx", "pellucid[onnx]")
     import onnx
     from google.protobuf.message import DecodeError
 
@@ -53,14 +55,6 @@ def parse(data: bytes) -> Any:
         return onnx.load_model_from_string(data)
     except DecodeError as error:
         raise ModelFileError(f"is cut off, damaged, or not an ONNX model: {error}") from error
-
-
-def require_onnx() -> None:
-    """Raise :class:`MissingExtraError` unless the package onnx is installed."""
-    try:
-        import onnx.defs  # noqa: F401 # pyright: ignore[reportUnusedImport]
-    except ImportError as error:
-        raise MissingExtraError(f'ONNX models need onnx ({error}): pip install "pellucid[onnx]"') from error
 
 
 def read(model: Any, folder: Path | None) -> OnnxGraph:
@@ -122,7 +116,8 @@ def _require_text(graph: Any) -> None:
 
 
 def _require_known(graph: Any) -> None:
-    unknown = [node for node in graph.node if node.domain not in _OWN_DOMAINS or node.op_type not in OPERATORS]
+    known = (*OPERATORS, *AT_THE_INPUT)
+    unknown = [node for node in graph.node if node.domain not in _OWN_DOMAINS or node.op_type not in known]
     if not unknown:
         return
     listed: dict[str, list[str]] = {}
@@ -131,7 +126,10 @@ def _require_known(graph: Any) -> None:
         named = node.name or f"the one that gives {', '.join(node.output)}"
         listed.setdefault(f"{domain}{node.op_type}", []).append(named)
     told = "; ".join(f"{kind} ({', '.join(names)})" for kind, names in listed.items())
-    raise ModelFileError(f"has operators that cannot be imported: {told}. Those that can are {', '.join(OPERATORS)}")
+    raise ModelFileError(
+        f"has operators that cannot be imported: {told}. Those that can are {', '.join(OPERATORS)}, and at the input "
+        f"{', '.join(AT_THE_INPUT)}"
+    )
 
 
 def _require_unique(names: list[str]) -> None:

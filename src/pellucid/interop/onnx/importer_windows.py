@@ -1,56 +1,29 @@
-"""The receptive fields of ONNX's convolutions and pools, along any number of axes.
+"""The receptive fields of ONNX's convolutions and pools, along any number of axes: those of :mod:`~pellucid.layers`.
 
-Along one axis, with input length T, padding P before and P′ after, kernel R, stride S and dilation D there are
-
-    ⌊(T + P + P′ − D(R−1) − 1)/S⌋ + 1
-
-outputs. ``auto_pad`` works P and P′ out so that there are ⌈T/S⌉; the odd pixel lies at the end (SAME_UPPER) or at the
-beginning (SAME_LOWER). In ceil mode the formula rounds up, but no window starts in the padding at the end.
+``auto_pad`` works the padding out so that there are ⌈T/S⌉ outputs; the odd pixel lies at the end (SAME_UPPER) or at the
+beginning (SAME_LOWER).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 from pellucid.engine.room import require_room
 from pellucid.interop.onnx.importer_graph import Operation
+from pellucid.layers.windows import Axis, same_padding, span_of
 
 #: beyond this no number can be what its writer meant
 _MOST = 2**31 - 1
 _MODES = ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
 
 
-@dataclass(frozen=True)
-class Window:
-    """One axis: the settings of the module docstring, and the number of outputs."""
-
-    length: int
-    kernel: int
-    stride: int
-    dilation: int
-    before: int
-    after: int
-    outputs: int
-
-    @property
-    def span(self) -> int:
-        """Pixels from the first to the last that a window reads."""
-        return self.dilation * (self.kernel - 1) + 1
-
-    @property
-    def padded(self) -> int:
-        """Length in which every window lies, those included that hang over in ceil mode."""
-        return max(self.before + self.length + self.after, self.stride * (self.outputs - 1) + self.span)
-
-
-def pool_windows(operation: Operation, sizes: tuple[int, ...], channels: int) -> tuple[Window, ...]:
+def pool_windows(operation: Operation, sizes: tuple[int, ...], channels: int) -> tuple[Axis, ...]:
     """Return the geometry of a pool over maps of these sizes."""
     return windows(operation, sizes, operation.attributes["kernel_shape"], channels)
 
 
-def windows(operation: Operation, sizes: tuple[int, ...], kernel: Any, channels: int) -> tuple[Window, ...]:
+def windows(operation: Operation, sizes: tuple[int, ...], kernel: Any, channels: int) -> tuple[Axis, ...]:
     """Return the geometry along each axis.
 
     Args:
@@ -88,21 +61,18 @@ def windows(operation: Operation, sizes: tuple[int, ...], kernel: Any, channels:
 
 def _window(
     operation: Operation, mode: str, length: int, kernel: int, stride: int, dilation: int, before: int, after: int
-) -> Window:
-    span = dilation * (kernel - 1) + 1
+) -> Axis:
     if mode.startswith("SAME"):
-        total = max((-(-length // stride) - 1) * stride + span - length, 0)
+        total = same_padding(length, kernel, stride, dilation)
         before = total // 2 if mode == "SAME_UPPER" else total - total // 2
         after = total - before
-    room = before + length + after - span
-    if room < 0:
+    axis = Axis.of(length, before, after, kernel, stride, dilation, bool(operation.attributes.get("ceil_mode")))
+    if axis is None:
         raise operation.error(
-            f"its window spans {span} pixels, more than the padded input has, {before} + {length} + {after}"
+            f"its window spans {span_of(kernel, dilation)} pixels, more than the padded input has, {before} + {length} "
+            f"+ {after}"
         )
-    outputs = room // stride + 1
-    if operation.attributes.get("ceil_mode") and room % stride and stride * outputs < length + before:
-        outputs += 1
-    return Window(length, kernel, stride, dilation, before, after, outputs)
+    return axis
 
 
 def _numbers(operation: Operation, name: str, given: Any, default: list[int], *, least: int) -> tuple[int, ...]:

@@ -23,9 +23,11 @@ def evaluate(operation: Operation, inputs: Sequence[Any]) -> tuple[Any, ...]:
     """Return the outputs of an operation.
 
     Raises:
-        ModelFileError: its inputs do not fit, or it asks for what it does not have.
+        ModelFileError: its inputs do not fit, it asks for what it does not have, or is none of :data:`OPERATORS`.
         TooLargeError: no memory could hold the result.
     """
+    if operation.kind not in _FORMS:
+        raise operation.error("is known right behind a network's input only")
     try:
         with np.errstate(all="ignore"):  # NaN and infinity show by themselves
             return _FORMS[operation.kind](operation, *inputs)
@@ -256,5 +258,5 @@ _FORMS: dict[str, Callable[..., tuple[Any, ...]]] = {
     "Tanh": _tanh,
 }
 
-#: the operators, all of ONNX's own domain, that can be imported
+#: the operators, all of ONNX's own domain, that can be imported wherever they stand
 OPERATORS = tuple(_FORMS)

@@ -10,7 +10,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from pellucid.arrays import Array
 from pellucid.interop.onnx.importer_graph import Operation
-from pellucid.interop.onnx.importer_windows import Window, pool_windows, windows
+from pellucid.interop.onnx.importer_windows import pool_windows, windows
+from pellucid.layers.windows import Axis
 
 
 def conv(operation: Operation, x: Array, weight: Array, bias: Array | None = None) -> tuple[Array, ...]:
@@ -79,13 +80,13 @@ def global_max_pool(operation: Operation, x: Array) -> tuple[Array, ...]:
     return (x.max(axis=tuple(range(2, x.ndim)), keepdims=True),)
 
 
-def _patches(x: Array, found: tuple[Window, ...], border: Any) -> Array:
+def _patches(x: Array, found: tuple[Axis, ...], border: Any) -> Array:
     """Return every window of x, (N, C, outputs…, kernel…)."""
     pads = [(w.before, w.padded - w.before - w.length) for w in found]
     return _slide(np.pad(x, [(0, 0), (0, 0), *pads], constant_values=border), found)
 
 
-def _slide(padded: Array, found: tuple[Window, ...]) -> Array:
+def _slide(padded: Array, found: tuple[Axis, ...]) -> Array:
     view = sliding_window_view(padded, tuple(w.span for w in found), axis=tuple(range(2, padded.ndim)))
     outer = [slice(0, w.stride * w.outputs, w.stride) for w in found]
     inner = [slice(None, None, w.dilation) for w in found]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from pellucid.arrays import Array, Shape
 from pellucid.errors import ConfigError, ShapeError
+from pellucid.extra import need
 from pellucid.graph import Graph
-from pellucid.interop.torch.installed import require_torch
 from pellucid.interop.torch.weights import load_state_dict
 from pellucid.layers import (
     ELU,
@@ -59,7 +59,7 @@ def from_module(module: Any, input_shape: Shape, **settings: Any) -> Network:
         DataError: weights that are NaN, infinite or complex.
         MissingExtraError: PyTorch is not installed.
     """
-    torch = require_torch("from_module")
+    torch = need("torch", "from_module needs PyTorch", "torch")
     from pellucid.network import Network
 
     shape = Graph(Flatten(), input_shape).input_shape

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pellucid.errors import ExportError
+from pellucid.extra import need
 from pellucid.graph import INPUT
 from pellucid.interop.torch.forms import FORMS, Drawing, Lacking
-from pellucid.interop.torch.installed import require_torch
 from pellucid.interop.torch.weights import state_dict
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def to_module(network: Network) -> Any:
             of them.
         MissingExtraError: PyTorch is not installed.
     """
-    torch = require_torch("to_module")
+    torch = need("torch", "to_module needs PyTorch", "torch")
     drawing = _drawn(torch, network)
     chain = None if drawing.has_calls else _nested(torch.nn, [(n.split("."), m) for n, m in drawing.modules.items()])
     module = _graph_module(torch, drawing) if chain is None else chain

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pellucid.errors import ConfigError, FileWriteError
-from pellucid.interop.atomic import write_atomically
+from pellucid.interop.atomic import append, write_atomically
 from pellucid.training.callbacks.base import Callback, Logs
 
 
@@ -58,11 +58,7 @@ class CSVLogger(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Add the epoch's line."""
         line = self._line([logs[name] for name in self._columns])
-        try:
-            with self.filename.open("ab") as file:
-                file.write(line.encode())
-        except OSError as error:
-            raise FileWriteError(f"cannot write {self.filename}: {error.strerror or error}") from error
+        append(self.filename, line.encode())
         self._text += line
 
     def state_dict(self) -> dict[str, Any]:

@@ -45,12 +45,7 @@ class EarlyStopping(MonitorCallback):
         super().__init__(monitor, mode, min_delta)
         self.patience = patience
         self.restore_best_weights = restore_best_weights
-        self._start_over()
-
-    def on_train_begin(self, logs: Logs) -> None:
-        """Forget the last training, and see that there will be something to watch."""
-        self._start_over()
-        self.require_monitored(logs["columns"])
+        self.start_over()
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Compare the figure with the best so far."""
@@ -82,8 +77,9 @@ class EarlyStopping(MonitorCallback):
             for i, array in enumerate(self._snapshot.kept):
                 array[...] = state[str(i)]
 
-    def _start_over(self) -> None:
-        self.best = None
+    def start_over(self) -> None:
+        """Forget the last training."""
+        super().start_over()
         self.best_epoch: int | None = None
         self._worse = 0
         self._snapshot: Snapshot | None = None

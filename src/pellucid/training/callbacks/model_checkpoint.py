@@ -62,11 +62,11 @@ class ModelCheckpoint(MonitorCallback):
         self.save_best_only = save_best_only
         self.save_freq = save_freq
         self.initial_value_threshold = initial_value_threshold
-        self._start_over()
+        self.start_over()
 
     def on_train_begin(self, logs: Logs) -> None:
         """Forget the last training, and see that there will be what the file's name and ``monitor`` ask for."""
-        self._start_over()
+        self.start_over()
         known = [name for name in logs["columns"] if name != "epoch"]
         if self.save_freq != "epoch":
             known = ["batch", *(name for name in known if name not in _AT_THE_END and not name.startswith("val_"))]
@@ -122,6 +122,7 @@ class ModelCheckpoint(MonitorCallback):
                 f"there are {', '.join(f'{{{name}}}' for name in values)}"
             ) from error
 
-    def _start_over(self) -> None:
+    def start_over(self) -> None:
+        """Forget the last training."""
         self.best = self.initial_value_threshold
         self._epoch = self._batches = 0

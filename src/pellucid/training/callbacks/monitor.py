@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from pellucid.errors import ConfigError
+from pellucid.metrics import higher_is_better
 from pellucid.training.callbacks.base import Callback, Logs
 
 
@@ -35,6 +36,15 @@ class MonitorCallback(Callback):
         self.min_delta = min_delta
         self.best: float | None = None
 
+    def on_train_begin(self, logs: Logs) -> None:
+        """Forget the last training, and see that there will be something to watch."""
+        self.start_over()
+        self.require_monitored(logs["columns"])
+
+    def start_over(self) -> None:
+        """Forget the last training."""
+        self.best = None
+
     def improved(self, logs: Logs) -> bool:
         """Tell whether the figure is better than the best so far, and keep it if it is. The first always is.
 
@@ -57,5 +67,5 @@ class MonitorCallback(Callback):
             )
 
     def _better(self, figure: float, best: float) -> bool:
-        higher = self.mode == "max" or (self.mode == "auto" and self.monitor.endswith("accuracy"))
+        higher = self.mode == "max" or (self.mode == "auto" and higher_is_better(self.monitor))
         return figure > best + self.min_delta if higher else figure < best - self.min_delta

@@ -56,12 +56,7 @@ class ReduceLROnPlateau(MonitorCallback):
         self.verbose = verbose
         self.cooldown = cooldown
         self.min_lr = min_lr
-        self._start_over()
-
-    def on_train_begin(self, logs: Logs) -> None:
-        """Forget the last training, and see that there will be something to watch."""
-        self._start_over()
-        self.require_monitored(logs["columns"])
+        self.start_over()
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Compare the figure with the best so far, and reduce the rate if it is time."""
@@ -96,7 +91,8 @@ class ReduceLROnPlateau(MonitorCallback):
         if self.verbose:
             print(f"epoch {epoch + 1}: ReduceLROnPlateau reduces the learning rate from {old:g} to {new:g}")
 
-    def _start_over(self) -> None:
-        self.best = None
+    def start_over(self) -> None:
+        """Forget the last training."""
+        super().start_over()
         self._worse = self._cooling = 0
         self.rate_factor = 1.0

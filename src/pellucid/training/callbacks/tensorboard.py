@@ -10,8 +10,8 @@ from pathlib import Path
 from time import time
 from typing import Any, Literal
 
-from pellucid.errors import ConfigError, FileWriteError
-from pellucid.interop.atomic import make_folder
+from pellucid.errors import ConfigError
+from pellucid.interop.atomic import append, make_folder
 from pellucid.training.callbacks import event_file
 from pellucid.training.callbacks.base import Callback, Logs
 
@@ -99,9 +99,4 @@ class TensorBoard(Callback):
                 self._files[kind] = path
 
     def _write(self, kind: str, record: bytes) -> None:
-        path = self._files[kind]
-        try:
-            with path.open("ab") as file:
-                file.write(record)
-        except OSError as error:
-            raise FileWriteError(f"cannot write {path}: {error.strerror or error}") from error
+        append(self._files[kind], record)

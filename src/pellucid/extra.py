@@ -1,4 +1,4 @@
-"""Packages that only some of the readers need."""
+"""Packages that only a part of Pellucid needs."""
 
 from __future__ import annotations
 
