@@ -85,7 +85,7 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: $(VENV)/bin/python pyproject.toml $(NATIVE)
-	$(BIN)/pip install --quiet --editable ".[sklearn,plot]"
+	$(BIN)/pip install --quiet --editable ".[sklearn,plot,web]"
 	touch $@
 
 $(VENV)/.test: $(VENV)/bin/python pyproject.toml $(NATIVE)
