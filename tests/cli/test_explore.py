@@ -111,4 +111,4 @@ def test_a_folder_called_like_a_network(cli, monkeypatch, tmp_path):
     monkeypatch.setattr("pellucid.explain.explorer.serve.serve", lambda subject, *_, tell, **__: tell(subject.name))
     assert cli("explore").stdout == "digits  (Ctrl-C ends)\n"
     assert cli("summary", "digits").stdout.startswith("input 1 × 8 × 8, float32")
-    assert "cannot be read: Is a directory" in cli("explore", tmp_path, code=3).stderr
+    assert "is a folder; give the model file in it" in cli("explore", tmp_path, code=3).stderr
