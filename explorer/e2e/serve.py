@@ -1,8 +1,8 @@
 """Serve the explorer for one of the networks that the end-to-end tests click through: ``serve.py NAME [PORT]``.
 
-The first line printed is what ``Network.trace`` says of the loss and some cells, as JSON; the second is the address. The
-data is scikit-learn's digits, enlarged to what the network takes, so nothing is downloaded; the networks have learned
-for a moment, so that their δ are neither uniform nor gone.
+The first line printed is what ``Network.trace`` says of the loss and some cells, as JSON; the second is the address.
+The data is scikit-learn's digits, enlarged to what the network takes, so nothing is downloaded; the networks have
+learned for a moment, so that their δ are neither uniform nor gone.
 """
 
 from __future__ import annotations

@@ -42,6 +42,7 @@ export class Handout implements Source {
   }
 
   held({ what, name }: TensorRef): number[][] | null {
+    if (given(what, name)) return null;
     const array = `${what} ${name}`;
     const places = this.places.get(array) ?? [];
     const size = this.data.tensors[array]?.shape.reduce((a, b) => a * b, 1);
@@ -66,12 +67,17 @@ export class Handout implements Source {
     return {
       ...link, value, total: value, symbol: SYMBOLS[what] ?? "y", by: node, formula: formula?.forward ?? "", source: formula?.source ?? "",
       numbers: "", terms: [], omitted: 0, omitted_sum: 0, outer: null, reads: [],
-      notes: [
+      notes: given(what, node) ? [] : [
         "This hand-out has no room for the sum behind this cell. It opens in pellucid explore; here, those with a dot do." +
           (step ? " The number is rounded as well." : ""),
       ],
     };
   }
+}
+
+/** Tell whether numbers come from nowhere: there is then no sum behind them. */
+function given(what: Link["what"], node: string): boolean {
+  return what === "parameter" || (what === "value" && node === "input");
 }
 
 const SYMBOLS: Partial<Record<Link["what"], string>> = {

@@ -118,11 +118,12 @@ def _tensors(network: Network, view: View) -> dict[str, Any]:
 
 
 def _cells(network: Network, view: View) -> Iterator[tuple[str, Any]]:
-    """Yield cells by key: those of the loss, of vectors, the strongest of maps, where their strongest terms lead; all."""
-    waiting, others = deque(_first(network, view)), _all(network)
+    """Yield cells by key: the loss's, those of vectors, the strongest of maps, where their terms lead; the rest."""
+    waiting = deque(_first(network, view))
     known, told, terms = set(waiting), 0, 0
+    others = _rest(network, known)
     while told < _MOST_CELLS and terms < _MOST_TERMS:
-        name = waiting.popleft() if waiting else next((other for other in others if other not in known), None)
+        name = waiting.popleft() if waiting else next(others, None)
         if name is None:
             return
         known.add(name)
@@ -151,10 +152,15 @@ def _first(network: Network, view: View) -> Iterator[_Name]:
                 yield from ((what, node.name, (c, *_largest(channel)), 0) for c, channel in enumerate(array))
 
 
-def _all(network: Network) -> Iterator[_Name]:
-    for node in network.graph.nodes:
+def _rest(network: Network, known: set[_Name]) -> Iterator[_Name]:
+    """Yield what is not known of arrays that then have all their cells, the smallest first."""
+    for node in sorted(network.graph.nodes, key=lambda node: prod(node.shape)):
         for what in ("value", "delta"):
-            yield from ((what, node.name, index, 0) for index in np.ndindex(*node.shape))
+            if prod(node.shape) <= _MOST_CELLS:
+                names = [(what, node.name, index, 0) for index in np.ndindex(*node.shape)]
+                missing = [name for name in names if name not in known]
+                if len(missing) <= _MOST_CELLS - len(known):
+                    yield from missing
 
 
 def _largest(array: Array) -> tuple[int, ...]:
