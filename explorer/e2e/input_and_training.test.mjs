@@ -52,6 +52,56 @@ test("a drawn digit gets a prediction", async () => {
   await picture(page, "drawing");
 });
 
+test("a digit drawn with the finger gets a prediction", async () => {
+  const phone = await open(browser, server.address, { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true });
+  const touched = phone.page;
+  await touched.getByRole("button", { name: "Draw", exact: true }).click();
+  const pad = touched.locator(".pad");
+  await pad.scrollIntoViewIfNeeded();
+  const box = await pad.boundingBox();
+  const scrolled = await touched.evaluate(() => scrollY);
+  const earlier = await touched.locator("[data-revision]").getAttribute("data-revision");
+  const finger = await touched.context().newCDPSession(touched);
+  const touch = (type, at) => finger.send("Input.dispatchTouchEvent", {
+    type, touchPoints: at === null ? [] : [{ x: box.x + box.width / 2, y: box.y + at * box.height }],
+  });
+  await touch("touchStart", 0.15);
+  for (let i = 1; i <= 8; i++) await touch("touchMove", 0.15 + 0.09 * i);
+  await touch("touchEnd", null);
+  await touched.waitForFunction((b) => document.querySelector("[data-revision]").dataset.revision !== b, earlier);
+  await touched.getByText("a drawing", { exact: true }).waitFor();
+  assert.equal(await touched.evaluate(() => scrollY), scrolled, "the page scrolled under the finger");
+  const rows = await inkedRows(touched);
+  assert.ok(rows > 0.6 * box.height, `${rows} rows of ink`);
+  await picture(touched, "phone-drawing");
+  assert.deepEqual(phone.faults, []);
+  await phone.close();
+});
+
+test("a digit drawn with the keys gets a prediction", async () => {
+  await page.getByRole("button", { name: "clear", exact: true }).click();
+  const earlier = await revision();
+  await page.locator(".pad").focus();
+  for (let i = 0; i < 5; i++) await page.keyboard.press("ArrowUp");
+  assert.equal(await inkedRows(page), 0, "the pen was up");
+  await page.keyboard.press("Space");
+  await page.locator("[aria-live]").filter({ hasText: "the pen is down" }).waitFor();
+  for (let i = 0; i < 10; i++) await page.keyboard.press("ArrowDown");
+  assert.ok((await inkedRows(page)) > 60);
+  await page.keyboard.press("Space");
+  await changed(earlier);
+  await page.getByText("a drawing", { exact: true }).waitFor();
+});
+
+/** Return how many rows of the pad have ink. */
+function inkedRows(where) {
+  return where.locator(".pad canvas").evaluate((canvas) => {
+    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    const inked = (row) => data.subarray(4 * canvas.width * row, 4 * canvas.width * (row + 1)).some((v, i) => i % 4 === 0 && v > 100);
+    return Array.from({ length: canvas.height }, (_, row) => row).filter(inked).length;
+  });
+}
+
 test("a picture from disk is taken in", async () => {
   const earlier = await revision();
   await page.locator('input[type="file"]').setInputFiles({ name: "dot.png", mimeType: "image/png", buffer: DOT });
@@ -71,9 +121,18 @@ test("a nudged weight: the prediction is a tangent, and the check agrees", async
   await view(page, "parameters");
   await page.evaluate(() => (location.hash = "parameter/conv1.weight/0,0,1,1"));
   await shown(page, "parameter conv1.weight 0,0,1,1");
+  await page.route("**/api/nudge", async (route) => {
+    await new Promise((turn) => setTimeout(turn, 400));
+    await route.continue();
+  });
   await page.getByRole("button", { name: "Nudge it" }).click();
+  await page.locator('.nudge[aria-busy="true"] progress').waitFor();
   const slider = page.locator('.nudge input[type="range"]');
   await slider.waitFor();
+  await page.getByLabel("range ±").selectOption("0.1");
+  assert.ok(await slider.isDisabled(), "the slider moves over the old range");
+  await page.locator('.nudge[aria-busy="false"]').waitFor();
+  await page.unroute("**/api/nudge");
   const before = await page.locator('[data-nudge="true"]').innerText();
   await slider.fill("40");
   assert.notEqual(await page.locator('[data-nudge="true"]').innerText(), before);

@@ -116,7 +116,10 @@ export function App({ source, model, first }: { source: Source; model: Model; fi
       <main>
         <InputPanel />
         <div class="middle">
-          <p class="caption aside">{VIEWS[view]}{state.mode.batch > 1 ? `; sample 1 of a batch of ${state.mode.batch}` : ""}</p>
+          <p class="caption aside">
+            {VIEWS[view]}{state.mode.batch > 1 ? `; sample 1 of a batch of ${state.mode.batch}` : ""}
+            {!live && "; the cells with a dot open into their sums, and where no cell has one, all do"}
+          </p>
           <Flow />
         </div>
         <aside class="side" aria-label="the opened cell, nudging and training">

@@ -29,3 +29,9 @@ export function shapeText(shape: readonly number[]): string {
 export function percent(value: Figure): string {
   return `${(100 * numberOf(value)).toFixed(1)} %`;
 }
+
+/** Return a number that is known to half a step with the digits that are sure. */
+export function roughly(value: number, step: number): number {
+  const digits = Math.floor(Math.log10(Math.abs(value) / step) + 1);
+  return digits < 1 ? 0 : Number(value.toPrecision(Math.min(digits, 3)));
+}

@@ -1,5 +1,5 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { figure, shapeText } from "../draw/figures";
+import { figure, roughly, shapeText } from "../draw/figures";
 import { geometryOf, ravel, type Bars, type Box, type Maps } from "../draw/geometry";
 import { paint } from "../draw/paint";
 import { gradient, scaleOf } from "../draw/palette";
@@ -19,7 +19,7 @@ const TOO_LARGE = 4_000_000;
 
 /** One tensor as maps or bars: look, point, click; or with the arrow keys. */
 export function TensorView({ of, shape, label, wide }: Props) {
-  const { numbers, theme, opened, model, open, say } = usePage();
+  const { source, numbers, theme, opened, model, open, say } = usePage();
   const frame = useRef<HTMLDivElement>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
   const seen = useSeen(frame);
@@ -56,7 +56,13 @@ export function TensorView({ of, shape, label, wide }: Props) {
   }, [tensor, geometry, theme, signed]);
 
   const valueAt = (index: number[]) => tensor?.data[ravel(index, shape)] ?? NaN;
-  const describe = (index: number[]) => `${nameOf(model, link(index))} = ${figure(valueAt(index))}`;
+  const held = useMemo(() => source.held(of), [source, of.what, of.name]);
+  const opens = useMemo(() => held && new Set(held.map(String)), [held]);
+  const describe = (index: number[]) => {
+    const value = valueAt(index);
+    const text = tensor?.step && Number.isFinite(value) ? `≈ ${figure(roughly(value, tensor.step))}` : `= ${figure(value)}`;
+    return `${nameOf(model, link(index))} ${text}${opens && !opens.has(String(index)) ? ", without its sum" : ""}`;
+  };
   const move = (index: number[] | null) => {
     setCursor(index);
     setTip(index && (geometry.boxes(index.map((i) => [i, i + 1, 1]))[0] ?? null));
@@ -95,7 +101,7 @@ export function TensorView({ of, shape, label, wide }: Props) {
         onBlur={() => move(null)}
       >
         <canvas ref={canvas} style={{ width: `${geometry.width}px`, height: `${geometry.height}px` }} />
-        <Marks geometry={geometry} reads={reads} chosen={chosen} cursor={cursor} />
+        <Marks geometry={geometry} held={held ?? []} reads={reads} chosen={chosen} cursor={cursor} />
         {tip && cursor && (
           <span class="tip" style={{ left: `${tip.x + tip.width / 2}px`, top: `${tip.y}px` }}>
             {describe(cursor)}
@@ -128,8 +134,16 @@ function readsOf(opened: ReturnType<typeof usePage>["opened"], of: TensorRef): R
   return opened.cell.reads.filter((r) => r.node === of.name && (r.sample ?? 0) === 0).map((r) => r.ranges);
 }
 
-function Marks(props: { geometry: Maps | Bars; reads: Range[][]; chosen: number[] | null; cursor: number[] | null }) {
-  const { geometry, reads, chosen, cursor } = props;
+interface Marked {
+  geometry: Maps | Bars;
+  held: number[][];
+  reads: Range[][];
+  chosen: number[] | null;
+  cursor: number[] | null;
+}
+
+function Marks({ geometry, held, reads, chosen, cursor }: Marked) {
+  const dots = useMemo(() => held.flatMap((index) => geometry.boxes(index.map((i) => [i, i + 1, 1]))), [geometry, held]);
   const one = (index: number[] | null) => (index ? geometry.boxes(index.map((i) => [i, i + 1, 1])) : []);
   const mark = (name: string, boxes: Box[], around: number) =>
     boxes.map((b) => (
@@ -143,6 +157,7 @@ function Marks(props: { geometry: Maps | Bars; reads: Range[][]; chosen: number[
     ));
   return (
     <svg class="marks" width={geometry.width} height={geometry.height} aria-hidden="true">
+      {dots.map((b) => <circle class="held" cx={b.x + b.width / 2} cy={b.y + b.height / 2} r={Math.min(2.2, Math.max(1.2, b.width / 4))} />)}
       {mark("reads", reads.flatMap((ranges) => geometry.boxes(ranges)).slice(0, 4096), 1)}
       {mark("cursor", one(cursor), 0.5)}
       {mark("chosen", one(chosen), 1.5)}

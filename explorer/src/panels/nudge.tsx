@@ -11,6 +11,7 @@ export function NudgePanel() {
   const [place, setPlace] = useState<number | null>(null);
   const [nudge, setNudge] = useState<Nudge | null>(null);
   const [refusal, setRefusal] = useState<string | null>(null);
+  const [waiting, setWaiting] = useState(false);
   const link = opened && nudged(opened.link);
   const key = link ? `${link.node} ${link.index.join()}` : "";
 
@@ -18,23 +19,27 @@ export function NudgePanel() {
     if (!link || !source.live) return;
     let current = true;
     setRefusal(null);
+    setWaiting(true);
     source.live.nudge(link.node, link.index, span).then(
-      (found) => current && (setNudge(found), setPlace(null)),
-      (error: unknown) => current && setRefusal(messageOf(error)),
+      (found) => current && (setNudge(found), setPlace(null), setWaiting(false)),
+      (error: unknown) => current && (setRefusal(messageOf(error)), setWaiting(false)),
     );
     return () => void (current = false);
   }, [key, span, state.revision]);
 
   if (!link) return <p class="aside">Choose a weight (under <em>parameters</em>) or a pixel of the input, and move it here.</p>;
   if (refusal) return <p class="aside" role="alert">{refusal}</p>;
-  if (!nudge || nudge.tensor !== link.node || String(nudge.index) !== String(link.index)) return <p class="aside">…</p>;
+  if (!nudge || nudge.tensor !== link.node || String(nudge.index) !== String(link.index)) {
+    return <section class="nudge" aria-busy="true"><h2 class="cell-name">{nameOf(model, link)}</h2><Waiting /></section>;
+  }
   const middle = (nudge.values.length - 1) / 2;
   const chosen = place ?? Math.round(middle);
   const pairs = (ys: (number | null)[]) => nudge.values.map((value, i) => [value, ys[i] ?? null] as const);
   const [true_, predicted] = [nudge.losses[chosen] ?? null, nudge.predicted[chosen] ?? null];
   return (
-    <section class="nudge">
+    <section class="nudge" aria-busy={waiting}>
       <h2 class="cell-name">{nameOf(model, link)}</h2>
+      {waiting && <Waiting />}
       <Plot
         x="the entry's value" y="loss J" at={nudge.values[chosen]!}
         series={[
@@ -45,7 +50,7 @@ export function NudgePanel() {
       <label class="slider">
         <span>value <output>{figure(nudge.values[chosen]!)}</output></span>
         <input
-          type="range" min={0} max={nudge.values.length - 1} value={chosen}
+          type="range" disabled={waiting} min={0} max={nudge.values.length - 1} value={chosen}
           aria-valuetext={`value ${figure(nudge.values[chosen]!)}, true loss ${figure(true_)}, predicted ${figure(predicted)}`}
           onInput={(event) => setPlace(Number(event.currentTarget.value))}
         />
@@ -68,6 +73,14 @@ export function NudgePanel() {
       </table>
       {nudge.check.kink && <p class="note">The loss has a kink here, where a derivative is one of its slopes.</p>}
     </section>
+  );
+}
+
+function Waiting() {
+  return (
+    <p class="aside waiting" role="status">
+      <progress aria-label="measuring" /> the network runs for every value
+    </p>
   );
 }
 

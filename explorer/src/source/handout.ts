@@ -1,3 +1,4 @@
+import { roughly } from "../draw/figures";
 import { ravel } from "../draw/geometry";
 import { bytesOf, unpack, type Packed } from "./packed";
 import type { Cell, Link, Model, Source, State, Tensor, TensorRef } from "./types";
@@ -14,7 +15,16 @@ interface Data {
 export class Handout implements Source {
   readonly live = null;
 
-  private constructor(private readonly data: Data) {}
+  private readonly places = new Map<string, number[][]>();
+
+  private constructor(private readonly data: Data) {
+    for (const key of Object.keys(data.cells)) {
+      const [what, node, index, sample] = key.split(" ") as [string, string, string, string?];
+      if (sample || !index) continue;
+      const array = `${what} ${node}`;
+      this.places.set(array, [...(this.places.get(array) ?? []), index.split(",").map(Number)]);
+    }
+  }
 
   static async read(text: string): Promise<Handout> {
     const stream = new Blob([bytesOf(text.trim())]).stream().pipeThrough(new DecompressionStream("gzip"));
@@ -31,6 +41,14 @@ export class Handout implements Source {
       : Promise.reject(new Error(`${name} is too large for a hand-out; open the network with pellucid explore`));
   }
 
+  held({ what, name }: TensorRef): number[][] | null {
+    if (given(what, name)) return null;
+    const array = `${what} ${name}`;
+    const places = this.places.get(array) ?? [];
+    const size = this.data.tensors[array]?.shape.reduce((a, b) => a * b, 1);
+    return places.length === size ? null : places;
+  }
+
   async cell(link: Link): Promise<Cell> {
     const { what, node, index, sample } = link;
     const cell = this.data.cells[`${what} ${node} ${index.join(",")}${sample ? ` ${sample}` : ""}`];
@@ -41,16 +59,25 @@ export class Handout implements Source {
   private async withoutSum(link: Link): Promise<Cell> {
     const { what, node, index, sample } = link;
     const packed = this.data.tensors[`${what} ${node}`];
-    if (!packed || sample) throw new Error("this hand-out does not hold this number");
-    const { shape, data } = unpack(packed);
+    if (!packed || sample) throw new Error("This hand-out has no room for this number. It opens in pellucid explore.");
+    const { shape, data, step } = unpack(packed);
     const formula = what === "value" ? this.data.model.nodes.find((n) => n.name === node)?.formula : null;
-    const value = data[ravel(index, shape)]!;
+    const found = data[ravel(index, shape)]!;
+    const value = step ? roughly(found, step) : found;
     return {
       ...link, value, total: value, symbol: SYMBOLS[what] ?? "y", by: node, formula: formula?.forward ?? "", source: formula?.source ?? "",
       numbers: "", terms: [], omitted: 0, omitted_sum: 0, outer: null, reads: [],
-      notes: ["A hand-out holds the sums of the strongest cells. This one's opens in pellucid explore."],
+      notes: given(what, node) ? [] : [
+        "This hand-out has no room for the sum behind this cell. It opens in pellucid explore; here, those with a dot do." +
+          (step ? " The number is rounded as well." : ""),
+      ],
     };
   }
+}
+
+/** Tell whether numbers come from nowhere: there is then no sum behind them. */
+function given(what: Link["what"], node: string): boolean {
+  return what === "parameter" || (what === "value" && node === "input");
 }
 
 const SYMBOLS: Partial<Record<Link["what"], string>> = {

@@ -1,17 +1,21 @@
 import type { Tensor } from "./types";
 
-/** An array as it travels: base64 of float32, little-endian, in C order. */
+/** An array as it travels: base64 of float32, little-endian, in C order; with a step, of int8 that count steps. */
 export interface Packed {
   shape: number[];
   data: string;
   min: number | null;
   max: number | null;
+  step?: number;
 }
 
 export function unpack(packed: Packed): Tensor {
+  const { buffer } = bytesOf(packed.data);
+  const step = packed.step ?? 0;
   return {
     shape: packed.shape,
-    data: new Float32Array(bytesOf(packed.data).buffer),
+    data: step ? Float32Array.from(new Int8Array(buffer), (count) => count * step) : new Float32Array(buffer),
+    step,
     min: packed.min ?? 0,
     max: packed.max ?? 0,
   };

@@ -40,6 +40,8 @@ export class Server implements Source, Live {
 
   nudge = (tensor: string, index: number[], span: number) => this.post("nudge", { tensor, index, span, points: 41 });
 
+  held = () => null;
+
   cell = ({ node, what, index, sample }: Link) => {
     const which = sample === null ? "" : `&sample=${sample}`;
     return this.get(`cell?node=${encodeURIComponent(node)}&what=${what}&index=${index.join(",")}${which}`);

@@ -78,6 +78,8 @@ export interface Tensor {
   /** of the finite numbers; 0 if there are none */
   min: number;
   max: number;
+  /** what the numbers are rounded to; 0 if they are not */
+  step: number;
 }
 
 export interface Factor {
@@ -176,6 +178,8 @@ export interface Source {
   state(): Promise<State>;
   tensor(ref: TensorRef): Promise<Tensor>;
   cell(link: Link): Promise<Cell>;
+  /** Return which cells of an array open into their sums; null if all of them do. */
+  held(of: TensorRef): number[][] | null;
   /** What only a server can do; null in a hand-out. */
   readonly live: Live | null;
 }

@@ -8,7 +8,9 @@ import pytest
 
 from pellucid.errors import ConfigError
 from pellucid.explain import inspect
-from pellucid.explain.explorer import Session, make_handout
+from pellucid.explain.explorer import Session, Subject, make_handout
+from pellucid.layers import Conv2d, Flatten, Linear, Residual
+from pellucid.network import Network
 
 
 def data_of(html):
@@ -50,7 +52,13 @@ def test_its_cells_lead_from_the_loss_to_a_pixel(subject, page, network, dataset
     told = data_of(make_handout(subject, Session(subject), page).decode())
     cells = told["cells"]
     trace = network.trace(dataset.x_test[:1], dataset.y_test[:1], training=False)
-    assert cells["value conv 1,2,3"] == inspect(network, trace, "conv", (1, 2, 3)).to_json()
+    held, whole = cells["value conv 1,2,3"], inspect(network, trace, "conv", (1, 2, 3)).to_json()
+    assert {**held, "terms": []} == {**whole, "terms": []}
+    for term, own in zip(held["terms"], whole["terms"], strict=True):
+        assert term["value"] == pytest.approx(own["value"], rel=1e-6)
+        assert [f["value"] for f in term["factors"]] == pytest.approx([f["value"] for f in own["factors"]], rel=1e-6)
+        assert [f["link"] for f in term["factors"]] == [f["link"] for f in own["factors"]]
+    assert cells["loss loss "]["value"] == trace.loss
     key, seen = "delta fc 1", []
     while key in cells and key not in seen:
         seen.append(key)
@@ -63,6 +71,45 @@ def test_its_cells_lead_from_the_loss_to_a_pixel(subject, page, network, dataset
         key = f"{link['what']} {link['node']} {','.join(map(str, link['index']))}".rstrip()
         key = key if key in cells else key + " "
     assert seen[-1].startswith("value input")
+
+
+def test_a_large_network_s_arrays_are_rounded_and_its_cells_are_not(normalized, dataset, page, monkeypatch):
+    monkeypatch.setattr("pellucid.explain.explorer.handout._EXACT_OF_ALL", 100)
+    monkeypatch.setattr("pellucid.explain.explorer.handout._EXACT_OF_ONE", 36)
+    session = Session(Subject("normalized", normalized, dataset))
+    told = data_of(make_handout(Subject("normalized", normalized, dataset), session, page).decode())
+    count = told["state"]["mode"]["batch"]
+    x = np.concatenate([dataset.x_test[:1], dataset.x_train[: count - 1]])
+    y = np.concatenate([dataset.y_test[:1], dataset.y_train[: count - 1]])
+    trace = normalized.trace(x, y, training=True)
+    assert "step" not in told["tensors"]["value fc"]
+    for step in trace:
+        packed = told["tensors"][f"value {step.name}"]
+        if step.output[0].size <= 36:
+            continue
+        numbers = np.frombuffer(base64.b64decode(packed["data"]), np.int8).reshape(packed["shape"]) * packed["step"]
+        np.testing.assert_allclose(numbers, step.output[0], rtol=0, atol=np.abs(step.output[0]).max() / 253)
+    normal = [cell for key, cell in told["cells"].items() if key.startswith("value bn ") and not cell["sample"]]
+    assert len(normal) >= 4
+    for cell in normal:
+        value = float(trace["bn"].output[0][tuple(cell["index"])])
+        assert (cell["value"], cell["total"]) == (value, pytest.approx(value, rel=1e-4, abs=1e-6))
+
+
+def test_a_residual_s_sum_leads_both_ways(dataset, page):
+    block = Residual([Conv2d(2, 3, padding="same", name="inner")], name="block")
+    network = Network(
+        [Conv2d(2, 3, name="conv"), block, Flatten(), Linear(3, name="fc")], (1, 6, 6), engine="reference"
+    )
+    subject = Subject("residual", network, dataset)
+    cells = data_of(make_handout(subject, Session(subject), page).decode())["cells"]
+    (add,) = (node.name for node in network.graph.nodes if len(node.inputs) == 2)
+    terms = cells[f"value {add} 1,2,3"]["terms"]
+    assert {factor["link"]["node"] for term in terms for factor in term["factors"] if factor["link"]} == {
+        "conv",
+        "block.inner",
+    }
+    assert sum(term["value"] for term in terms) == pytest.approx(cells[f"value {add} 1,2,3"]["value"], rel=1e-5)
 
 
 def test_what_is_too_large_stays_out(subject, page, monkeypatch):

@@ -10,14 +10,15 @@ from collections import deque
 from collections.abc import Iterator
 from math import prod
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 
 from pellucid.arrays import Array
 from pellucid.errors import ConfigError
+from pellucid.explain.cell import LOSS
 from pellucid.explain.explorer.model import describe
-from pellucid.explain.explorer.packed import pack
+from pellucid.explain.explorer.packed import pack, pack_roughly
 from pellucid.explain.explorer.session import Session
 from pellucid.explain.explorer.subject import Subject
 from pellucid.explain.explorer.view import View
@@ -37,10 +38,14 @@ _POLICY = (
     "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; script-src 'unsafe-inline'; "
     "style-src 'unsafe-inline'; img-src data: blob:; font-src data:\" />"
 )
-#: cells that a hand-out holds, and terms they have in all, at most
-_MOST_CELLS, _MOST_TERMS = 3000, 100_000
+#: cells that a hand-out holds, the terms of one and of all of them, at most
+_MOST_CELLS, _TERMS_OF_ONE, _MOST_TERMS = 3000, 64, 60_000
+#: digits of the numbers that are multiplied; the page prints four
+_DIGITS = 7
 #: numbers of a tensor, and of all of them
-_MOST_OF_ONE, _MOST_OF_ALL = 1_000_000, 3_000_000
+_MOST_OF_ONE, _MOST_OF_ALL = 1_000_000, 4_000_000
+#: numbers that are written in full: of all tensors, or else of those that are small
+_EXACT_OF_ALL, _EXACT_OF_ONE = 500_000, 1024
 #: entries of a vector that all have their cell; links that are followed from a cell
 _WHOLE_VECTOR, _FOLLOWED = 128, 3
 
@@ -98,32 +103,34 @@ def record(subject: Subject, session: Session) -> dict[str, Any]:
 
 
 def _tensors(network: Network, view: View) -> dict[str, Any]:
-    """Return the tensors that are not too large, the smallest first if not all have room."""
+    """Return the tensors that are not too large, the smallest first if not all have room; of many, some roughly."""
     sizes = [(prod(network.input_shape), "value", "delta", INPUT)]
     sizes += [(prod(node.shape), "value", "delta", node.name) for node in network.graph.nodes]
     sizes += [(value.size, "parameter", "gradient", name) for name, value in network.parameters.items()]
     found: dict[str, Any] = {}
-    left = _MOST_OF_ALL
+    left, in_full = _MOST_OF_ALL, 2 * sum(size for size, *_ in sizes) <= _EXACT_OF_ALL
     for size, forth, back, name in sorted(sizes):
         left -= 2 * size
         if size <= _MOST_OF_ONE and left >= 0:
-            found |= {f"{what} {name}": pack(view.array(what, name)) for what in (forth, back)}
+            write = pack if in_full or size <= _EXACT_OF_ONE else pack_roughly
+            found |= {f"{what} {name}": write(view.array(what, name)) for what in (forth, back)}
     return found
 
 
 def _cells(network: Network, view: View) -> Iterator[tuple[str, Any]]:
-    """Yield cells by key: those of vectors, the strongest of every map, where their strongest terms lead; then all."""
-    waiting, others = deque(_first(network, view)), _all(network)
+    """Yield cells by key: the loss's, those of vectors, the strongest of maps, where their terms lead; the rest."""
+    waiting = deque(_first(network, view))
     known, told, terms = set(waiting), 0, 0
+    others = _rest(network, known)
     while told < _MOST_CELLS and terms < _MOST_TERMS:
-        name = waiting.popleft() if waiting else next((other for other in others if other not in known), None)
+        name = waiting.popleft() if waiting else next(others, None)
         if name is None:
             return
         known.add(name)
         what, node, index, sample = name
-        cell = view.cell(node, what, index, sample)
+        cell = view.cell(node, what, index, sample, _TERMS_OF_ONE)
         told, terms = told + 1, terms + len(cell["terms"])
-        yield _key(name), cell
+        yield _key(name), {**cell, "terms": _short(cell["terms"])}
         for link in _strongest(cell):
             if link not in known:
                 known.add(link)
@@ -131,6 +138,9 @@ def _cells(network: Network, view: View) -> Iterator[tuple[str, Any]]:
 
 
 def _first(network: Network, view: View) -> Iterator[_Name]:
+    yield from (("loss", LOSS, (), 0), ("sample_loss", LOSS, (), 0))
+    if view.probabilities.ndim == 1 and view.probabilities.size <= _WHOLE_VECTOR:
+        yield from (("prediction", LOSS, (k,), 0) for k in range(view.probabilities.size))
     for node in reversed(network.graph.nodes):
         for what in ("delta", "value"):
             array = view.array(what, node.name)
@@ -142,10 +152,15 @@ def _first(network: Network, view: View) -> Iterator[_Name]:
                 yield from ((what, node.name, (c, *_largest(channel)), 0) for c, channel in enumerate(array))
 
 
-def _all(network: Network) -> Iterator[_Name]:
-    for node in network.graph.nodes:
+def _rest(network: Network, known: set[_Name]) -> Iterator[_Name]:
+    """Yield what is not known of arrays that then have all their cells, the smallest first."""
+    for node in sorted(network.graph.nodes, key=lambda node: prod(node.shape)):
         for what in ("value", "delta"):
-            yield from ((what, node.name, index, 0) for index in np.ndindex(*node.shape))
+            if prod(node.shape) <= _MOST_CELLS:
+                names = [(what, node.name, index, 0) for index in np.ndindex(*node.shape)]
+                missing = [name for name in names if name not in known]
+                if len(missing) <= _MOST_CELLS - len(known):
+                    yield from missing
 
 
 def _largest(array: Array) -> tuple[int, ...]:
@@ -160,6 +175,15 @@ def _strongest(cell: dict[str, Any]) -> Iterator[_Name]:
             link = factor["link"]
             if link is not None:
                 yield link["what"], link["node"], tuple(link["index"]), link["sample"] or 0
+
+
+def _short(thing: Any) -> Any:
+    """Return terms whose numbers have no more digits than can be seen: most of a hand-out's size is such digits."""
+    if isinstance(thing, list):
+        return [_short(part) for part in cast("list[Any]", thing)]
+    if isinstance(thing, dict):
+        return {name: _short(part) for name, part in cast("dict[str, Any]", thing).items()}
+    return float(f"{thing:.{_DIGITS}g}") if isinstance(thing, float) else thing
 
 
 def _number(value: Any) -> bool:

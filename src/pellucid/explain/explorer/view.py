@@ -63,10 +63,14 @@ class View:
         step = self._steps[name]
         return (step.output if what == "value" else step.delta)[sample]
 
-    def cell(self, node: str, what: str, index: Sequence[int], sample: int = 0) -> dict[str, Any]:
+    def cell(self, node: str, what: str, index: Sequence[int], sample: int = 0, limit: int = 256) -> dict[str, Any]:
         """Return where one number comes from; see :class:`pellucid.explain.cell.Link` for how it is named.
+
+        Args:
+            node, what, index, sample: the number's name.
+            limit: terms to return at most.
 
         Raises:
             ConfigError, ShapeError: there is no such number.
         """
-        return inspect(self._network, self.trace, node, index, sample, what).to_json()
+        return inspect(self._network, self.trace, node, index, sample, what, limit=limit).to_json()
