@@ -73,9 +73,11 @@ describe("nguyen", () => {
     await closePage();
   });
 
-  test("after a click the panel is there within 100 ms", async () => {
+  test("after a click the panel is there within 100 ms", async (t) => {
     const { page, close: closePage } = await open(browser, server.address);
-    assert.ok((await slowest(page, "value conv1")) < 100);
+    const time = await usual(page, "value conv1");
+    t.diagnostic(`${time.toFixed(0)} ms`);
+    assert.ok(time < 100, `${time} ms`);
     await closePage();
   });
 
@@ -169,7 +171,9 @@ test("fifty layers: folded at first, unfolded by a click, a panel within 300 ms"
   await page.getByRole("button", { name: "unfold" }).first().click();
   assert.ok((await cards.count()) > folded);
   await cell(page, "value", "conv1", [0, 5, 5]);
-  assert.ok((await slowest(page, "value conv1")) < 300);
+  const time = await usual(page, "value conv1");
+  t.diagnostic(`${time.toFixed(0)} ms`);
+  assert.ok(time < 300, `${time} ms`);
   assert.deepEqual(faults, []);
   await closePage();
 });
@@ -208,7 +212,7 @@ for (const [name, inside, joint, branches] of JOINTS) {
 }
 
 /** Return the milliseconds from a click to the panel of its cell, the median of some clicks. */
-async function slowest(page, tensor) {
+async function usual(page, tensor) {
   const maps = page.locator(`[data-tensor="${tensor}"]`);
   await maps.locator("canvas").waitFor();
   await page.waitForTimeout(300);
