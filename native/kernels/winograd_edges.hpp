@@ -10,10 +10,10 @@
 inline bool takes_point(int outputs, int point) { return point <= outputs || point == kPoints - 1; }
 
 // Bᵀx of N + 2 inputs; points that are not taken get 0.
-template <int N>
-void transform_edge_input(const lanes* x, lanes* t) {
+template <int N, typename V>
+void transform_edge_input(const V* x, V* t) {
     if constexpr (N == kSide) return transform_input(x, 1, t);
-    for (int i = 0; i < kPoints; ++i) t[i] = lanes{};
+    for (int i = 0; i < kPoints; ++i) t[i] = V{};
     if constexpr (N == 3) {
         t[0] = 4.0f * x[0] - 2.0f * x[1] - 4.0f * x[2] + 2.0f * x[3];
         t[1] = 3.0f * (x[3] - x[2] - 2.0f * x[1]);
@@ -33,15 +33,15 @@ void transform_edge_input(const lanes* x, lanes* t) {
 }
 
 // Aᵀp: N outputs from the products that are taken, `step` apart.
-template <int N>
-void transform_edge_products(const lanes* p, std::ptrdiff_t step, lanes* y) {
+template <int N, typename V>
+void transform_edge_products(const V* p, std::ptrdiff_t step, V* y) {
     if constexpr (N == kSide) return transform_products<kSide>(p, step, y);
     y[0] = p[0] + p[step];
     if constexpr (N == 2) {
         y[0] += p[2 * step];
         y[1] = p[step] - p[2 * step];
     } else if constexpr (N == 3) {
-        const lanes sum = p[step] + p[2 * step];
+        const V sum = p[step] + p[2 * step];
         y[0] = p[0] + sum + p[3 * step];
         y[1] = p[step] - p[2 * step] + 2.0f * p[3 * step];
         y[2] = sum + 4.0f * p[3 * step];
@@ -50,10 +50,10 @@ void transform_edge_products(const lanes* p, std::ptrdiff_t step, lanes* y) {
 }
 
 // A dy of N values; points that are not taken get 0.
-template <int N>
-void transform_edge_back(const lanes* dy, lanes* v) {
+template <int N, typename V>
+void transform_edge_back(const V* dy, V* v) {
     if constexpr (N == kSide) return transform_output_back<kSide>(dy, 1, v);
-    for (int i = 0; i < kPoints; ++i) v[i] = lanes{};
+    for (int i = 0; i < kPoints; ++i) v[i] = V{};
     v[0] = dy[0];
     v[5] = dy[N - 1];
     if constexpr (N == 1) {
