@@ -303,6 +303,8 @@ class Program:
                     self.slots[step.addend].same_delta = step.output
                 written.add(step.addend)
             step.adds = step.needs_dx and step.input in written
+            if step.op == "batch_norm" and step.needs_dx and not step.adds and step.addend_back != "same":
+                self.slots[step.input].same_delta = step.output  # pixel by pixel, so it goes back in place
             written.add(step.input)
 
     def _fix_sizes(self) -> None:
