@@ -138,7 +138,6 @@ void backward_between_norms(const Crew& crew) {
         last_first = !last_first;
         each_block(crew, last_first, [&](const Here& h) {
             if (to < program.step_count) {
-                clear_delta_border(h, program.steps[to]);
                 normalize_backward(program, program.steps[to], h.batch, h.first, h.norms, h.arena, h.part);
             }
             steps_backward(h, from + 1, to, crew.gradients(h.block()));
