@@ -1,32 +1,9 @@
 #include "runner.hpp"
 
 #include <algorithm>
-#include <cstdlib>
-#include <cstring>
-#include <new>
 #include <utility>
 
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
-
 namespace pellucid {
-
-namespace {
-
-constexpr std::size_t kHugePage = std::size_t{1} << 21;
-
-// A block's values lie in many more pages of 4 KiB than the processor has addresses at hand for. The last page stays
-// small unless it is full, so that no more memory is taken. A system without them goes on as before.
-void ask_for_huge_pages([[maybe_unused]] void* memory, [[maybe_unused]] std::size_t bytes) {
-#if defined(MADV_HUGEPAGE)
-    if (bytes >= kHugePage) madvise(memory, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
-#endif
-}
-
-}  // namespace
-
-void Runner::Free::operator()(void* memory) const { std::free(memory); }
 
 Runner::Runner(Layout training, Layout prediction, std::vector<Plan> plans, const Program& sizes, const Engine* engine)
     : plans_(std::move(plans)), engine_(engine) {
@@ -61,13 +38,8 @@ void Runner::Areas::grow(std::size_t count, std::ptrdiff_t lanes_of_each) {
     memory.reserve(count);
     pointers.reserve(count);
     while (memory.size() < count) {
-        const std::size_t bytes = static_cast<std::size_t>(lanes_each) * sizeof(lanes);
-        std::unique_ptr<void, Free> piece(std::aligned_alloc(bytes < kHugePage ? sizeof(lanes) : kHugePage, bytes));
-        if (!piece) throw std::bad_alloc();
-        ask_for_huge_pages(piece.get(), bytes);
-        std::memset(piece.get(), 0, bytes);  // borders that keep their places are zero once and for all
-        memory.push_back(std::move(piece));
-        pointers.push_back(memory.back().get());
+        memory.emplace_back(static_cast<std::size_t>(lanes_each) * kLanes);  // borders that keep their places are zero
+        pointers.push_back(memory.back().data());
     }
 }
 
