@@ -39,7 +39,7 @@ inline void keep_in_register([[maybe_unused]] piece& v) {
 #endif
 }
 
-// Before a loop over an array that is to stay in registers: GCC leaves some of them as they are, and the array in memory.
+// Before a loop over an array that is to stay in registers: GCC leaves some loops as they are, and the array in memory.
 #if defined(__clang__)
 #define PELLUCID_UNROLL _Pragma("unroll")
 #else

@@ -14,7 +14,7 @@ from typing import Any
 from pellucid.arrays import Shape
 from pellucid.engine import winograd as tiles
 from pellucid.engine.inheritance import speaks_for
-from pellucid.engine.memory import Layout, plan
+from pellucid.engine.memory import Layout, go_back_in_place, plan
 from pellucid.engine.steps import Slot, Step
 from pellucid.errors import EngineError
 from pellucid.graph import INPUT, Graph
@@ -303,8 +303,6 @@ class Program:
                     self.slots[step.addend].same_delta = step.output
                 written.add(step.addend)
             step.adds = step.needs_dx and step.input in written
-            if step.op == "batch_norm" and step.needs_dx and not step.adds and step.addend_back != "same":
-                self.slots[step.input].same_delta = step.output  # pixel by pixel, so it goes back in place
             written.add(step.input)
 
     def _fix_sizes(self) -> None:
@@ -313,6 +311,7 @@ class Program:
             if step.op == "conv":
                 self._widen(step)
         self._share_borders()
+        go_back_in_place(self.slots, self.steps)
         self._scratch = 0
         self._place_packed_weights()
         for step in self.steps:
