@@ -1,14 +1,9 @@
 #include "runner.hpp"
 
 #include <algorithm>
-#include <cstdlib>
-#include <cstring>
-#include <new>
 #include <utility>
 
 namespace pellucid {
-
-void Runner::Free::operator()(void* memory) const { std::free(memory); }
 
 Runner::Runner(Layout training, Layout prediction, std::vector<Plan> plans, const Program& sizes, const Engine* engine)
     : plans_(std::move(plans)), engine_(engine) {
@@ -43,12 +38,8 @@ void Runner::Areas::grow(std::size_t count, std::ptrdiff_t lanes_of_each) {
     memory.reserve(count);
     pointers.reserve(count);
     while (memory.size() < count) {
-        const std::size_t bytes = static_cast<std::size_t>(lanes_each) * sizeof(lanes);
-        std::unique_ptr<void, Free> piece(std::aligned_alloc(sizeof(lanes), bytes));
-        if (!piece) throw std::bad_alloc();
-        std::memset(piece.get(), 0, bytes);  // borders that keep their places are zero once and for all
-        memory.push_back(std::move(piece));
-        pointers.push_back(memory.back().get());
+        memory.emplace_back(static_cast<std::size_t>(lanes_each) * kLanes);  // borders that keep their places are zero
+        pointers.push_back(memory.back().data());
     }
 }
 

@@ -1,11 +1,11 @@
 #pragma once
 
-#include <memory>
 #include <mutex>
 #include <optional>
 #include <vector>
 
 #include "few_samples.hpp"
+#include "pages.hpp"
 #include "program.hpp"
 
 namespace pellucid {
@@ -39,13 +39,11 @@ class Runner {
     const char* engine() const { return engine_->name; }
 
   private:
-    struct Free {
-        void operator()(void* memory) const;
-    };
+    using Floats = std::vector<float, Pages<float>>;
 
     // Pieces of memory of one size, zero at first.
     struct Areas {
-        std::vector<std::unique_ptr<void, Free>> memory;
+        std::vector<Floats> memory;
         std::vector<void*> pointers;
         std::ptrdiff_t lanes_each = 0;
 
@@ -67,7 +65,7 @@ class Runner {
     const Engine* engine_;
     std::mutex one_at_a_time_;
     Areas arenas_, scratch_;  // scratch for every thread; with fewer blocks than threads, all share the first arena
-    std::vector<float> packed_, gradients_;
+    Floats packed_, gradients_;
     std::vector<double> losses_;
     std::vector<ChunkSums> chunks_;
     std::vector<Moments> moments_;

@@ -20,16 +20,19 @@ struct Crew {
     Moments* moments(int block) const { return space.moments + block * program.norms; }
 };
 
-// body(here) for every block: one thread does one alone, or all of them do it together where there are not enough.
+// body(here) for every block: one thread does one alone, or all of them do it together where there are not enough. Where
+// blocks are taken up again and again, they come `last_first` every other time: the last ones are still in the cache.
 template <typename Body>
-void each_block(const Crew& crew, Body body) {
+void each_block(const Crew& crew, bool last_first, Body body) {
     const int threads = crew.team.count, alone = crew.program.wide ? 0 : crew.blocks / threads * threads;
     const auto visit = [&](int number, int arena, Part part) {
         body(Here{crew.program, crew.batch, crew.space.packed, crew.turn, number * kLanes,
                   static_cast<lanes*>(crew.space.arenas[crew.keeps_blocks() ? number : arena]),
                   static_cast<lanes*>(crew.space.scratch[crew.team.index]), crew.space.norms, part});
     };
-    for (int number = crew.team.index; number < alone; number += threads) visit(number, crew.team.index, {0, 1});
+    for (int i = 0; i < alone / threads; ++i) {
+        visit((last_first ? alone / threads - 1 - i : i) * threads + crew.team.index, crew.team.index, {0, 1});
+    }
     for (int number = alone; number < crew.blocks; ++number) {
         wait_for_others(crew.team);
         visit(number, 0, crew.team);
@@ -80,7 +83,7 @@ bool goes_back(const Crew& crew) { return crew.batch.gradients && (!crew.batch.u
 // Take one block after the other through the whole network and back, while its values stay in a thread's cache.
 void depth_first(const Crew& crew) {
     const int steps = crew.program.step_count;
-    each_block(crew, [&](const Here& h) {
+    each_block(crew, false, [&](const Here& h) {
         read_samples(h);
         steps_forward(h, 0, steps);
         finish_forward(crew, h);
@@ -106,9 +109,11 @@ int last_norm(const Program& program, int before) {
 // All blocks up to a batch norm, its statistics, then all blocks on to the next one.
 void forward_between_norms(const Crew& crew) {
     const Program& program = crew.program;
+    bool last_first = true;
     for (int from = 0, to; from <= program.step_count; from = to + 1) {
         to = next_norm(program, from);
-        each_block(crew, [&](const Here& h) {
+        last_first = !last_first;
+        each_block(crew, last_first, [&](const Here& h) {
             if (from == 0) {
                 read_samples(h);
             } else {
@@ -127,11 +132,12 @@ void forward_between_norms(const Crew& crew) {
 
 void backward_between_norms(const Crew& crew) {
     const Program& program = crew.program;
+    bool last_first = false;
     for (int to = program.step_count, from; to >= 0; to = from) {
         from = last_norm(program, to);
-        each_block(crew, [&](const Here& h) {
+        last_first = !last_first;
+        each_block(crew, last_first, [&](const Here& h) {
             if (to < program.step_count) {
-                clear_delta_border(h, program.steps[to]);
                 normalize_backward(program, program.steps[to], h.batch, h.first, h.norms, h.arena, h.part);
             }
             steps_backward(h, from + 1, to, crew.gradients(h.block()));

@@ -147,8 +147,8 @@ void convolve(const Here& h, const Step& step) {
 
 void forward(const Here& h, const Step& step) {
     const Slot& out = h.program.slots[step.output];
-    // What PadChannels appends is cleared whole, and the rest is its input.
-    if (step.op != Op::kPadChannels) clear_border(out, h.arena + out.value, h.part);
+    // What PadChannels appends is cleared whole, and the rest is its input; batch norm clears row by row.
+    if (step.op != Op::kPadChannels && step.op != Op::kBatchNorm) clear_border(out, h.arena + out.value, h.part);
     switch (step.op) {
         case Op::kConv:
             return convolve(h, step);

@@ -37,29 +37,30 @@ inline double sum_in_double(lanes v) {
 }
 
 // Σ f(pixel) and Σ g(pixel) over rows of `width` vectors, lane by lane, a row at a time so that sums stay small.
-template <typename Terms>
-inline void sum_rows(int rows, int width, lanes* first, lanes* second, Terms terms) {
-    for (int part = 0; part < kParts; ++part) {
-        piece all_first{}, all_second{};
-        for (int u = 0; u < rows; ++u) {
+// `begin(u)` comes before the terms of row u.
+template <typename Begin, typename Terms>
+inline void sum_rows(int rows, int width, lanes* first, lanes* second, Begin begin, Terms terms) {
+    *first = *second = lanes{};
+    for (int u = 0; u < rows; ++u) {
+        begin(u);
+        for (int part = 0; part < kParts; ++part) {
             piece row_first{}, row_second{};
             for (int v = 0; v < width; ++v) terms(part, u, v, row_first, row_second);
-            all_first += row_first;
-            all_second += row_second;
+            *pieces(first, part) += row_first;
+            *pieces(second, part) += row_second;
         }
-        *pieces(first, part) = all_first;
-        *pieces(second, part) = all_second;
     }
 }
 
 // Mean and Σ(x − mean)² of a rectangle of one map.
 inline Moments measure(const lanes* x, int pitch, int rows, int width, lanes counted, int samples) {
     const double m = static_cast<double>(samples) * rows * width;
+    const auto as_it_is = [](int) {};
     lanes sum, squares;
-    sum_rows(rows, width, &sum, &squares,
+    sum_rows(rows, width, &sum, &squares, as_it_is,
              [&](int part, int u, int v, piece& first, piece&) { first += *pieces(x + u * pitch + v, part); });
     const float near = static_cast<float>(sum_in_double(sum * counted) / m);
-    sum_rows(rows, width, &sum, &squares, [&](int part, int u, int v, piece& first, piece& second) {
+    sum_rows(rows, width, &sum, &squares, as_it_is, [&](int part, int u, int v, piece& first, piece& second) {
         const piece deviation = *pieces(x + u * pitch + v, part) - near;
         first += deviation;
         second += deviation * deviation;
@@ -144,6 +145,7 @@ inline void normalize(const Program& program, const Step& step, const Batch& bat
     for (const int row : part.of(out.channels * out.height)) {
         const lanes* x = row_of(in, arena, in.value, row);
         lanes* y = row_of(out, arena, out.value, row);
+        if (out.reused) clear_border_of_row(out, arena + out.value, row);
         each_pixel(in, step, batch.params, norms, row, [&](int v, const Norm& norm, float gamma, float beta) {
             y[v] = (x[v] - norm.mean) * (norm.inverse * gamma) + beta;
         });
@@ -162,24 +164,31 @@ inline void measure_delta(const Program& program, const Step& step, const Norm* 
     norms += step.norm;
     moments += step.norm;
     const auto sum = [&](int row, int rows, int from, int width, std::ptrdiff_t i) {
-        const lanes *x = row_of(in, arena, in.value, row) + from, *dy = row_of(out, arena, out.delta, row) + from;
+        const lanes* x = row_of(in, arena, in.value, row) + from;
+        const lanes* y = row_of(out, arena, out.value, row) + from;
+        lanes* dy = row_of(out, arena, out.delta, row) + from;
         const float mean = norms[i].mean;
+        const auto activated = [&](int u) {
+            activate_backward(step.activation, step.alpha, y + u * out.pitch(), dy + u * out.pitch(), width);
+        };
         lanes sums, products;
-        sum_rows(rows, width, &sums, &products, [&](int part_of_lanes, int u, int v, piece& first, piece& second) {
-            const piece delta = *pieces(dy + u * out.pitch() + v, part_of_lanes);
-            first += delta;
-            second += delta * (*pieces(x + u * in.pitch() + v, part_of_lanes) - mean);
-        });
+        sum_rows(rows, width, &sums, &products, activated,
+                 [&](int part_of_lanes, int u, int v, piece& first, piece& second) {
+                     const piece delta = *pieces(dy + u * out.pitch() + v, part_of_lanes);
+                     first += delta;
+                     second += delta * (*pieces(x + u * in.pitch() + v, part_of_lanes) - mean);
+                 });
         moments[i] = {sum_in_double(sums), sum_in_double(products) * norms[i].inverse};
     };
     for (const int c : part.of(out.channels)) {
-        for (int u = 0; u < out.height; ++u) {
-            const int row = c * out.height + u;
-            activate_backward(step.activation, step.alpha, row_of(out, arena, out.value, row),
-                              row_of(out, arena, out.delta, row), out.width);
-            for (int v = 0; step.per_pixel && v < out.width; ++v) sum(row, 1, v, 1, row * out.width + v);
+        if (!step.per_pixel) {
+            sum(c * out.height, out.height, 0, out.width, c);
+            continue;
         }
-        if (!step.per_pixel) sum(c * out.height, out.height, 0, out.width, c);
+        for (int pixel = 0; pixel < out.height * out.width; ++pixel) {
+            const int row = c * out.height + pixel / out.width;
+            sum(row, 1, pixel % out.width, 1, c * out.height * out.width + pixel);
+        }
     }
 }
 
@@ -215,6 +224,7 @@ inline void normalize_backward(const Program& program, const Step& step, const B
         if (!step.needs_dx) continue;
         const lanes *x = row_of(in, arena, in.value, row), *dy = row_of(out, arena, out.delta, row);
         lanes* dx = row_of(in, arena, in.delta, row);
+        if (in.reused && !step.adds && in.delta != out.delta) clear_border_of_row(in, arena + in.delta, row);
         each_pixel(in, step, batch.params, norms, row, [&](int v, const Norm& norm, float gamma, float) {
             const lanes rest = dy[v] - norm.delta - (x[v] - norm.mean) * (norm.inverse * norm.product);
             const lanes mine = rest * (norm.inverse * gamma) * counted;

@@ -16,15 +16,17 @@ inline void clear_appended(const Program& program, const Step& step, lanes* aren
     }
 }
 
+inline void clear_border_of_row(const Slot& slot, lanes* values, int row) {
+    // Volatile, or the compiler calls memset for every one or two of them.
+    volatile lanes* left = values + static_cast<std::ptrdiff_t>(row) * slot.pitch();
+    volatile lanes* right = left + slot.border + slot.width;
+    for (int i = 0; i < slot.border; ++i) {
+        left[i] = lanes{};
+        right[i] = lanes{};
+    }
+}
+
 inline void clear_border(const Slot& slot, lanes* values, Part part) {
     if (!slot.reused || slot.border == 0) return;
-    for (const int row : part.of(slot.channels * slot.height)) {
-        // Volatile, or the compiler calls memset for every one or two of them.
-        volatile lanes* left = values + static_cast<std::ptrdiff_t>(row) * slot.pitch();
-        volatile lanes* right = left + slot.border + slot.width;
-        for (int i = 0; i < slot.border; ++i) {
-            left[i] = lanes{};
-            right[i] = lanes{};
-        }
-    }
+    for (const int row : part.of(slot.channels * slot.height)) clear_border_of_row(slot, values, row);
 }

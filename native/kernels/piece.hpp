@@ -38,3 +38,10 @@ inline void keep_in_register([[maybe_unused]] piece& v) {
     asm("" : "+v"(v));
 #endif
 }
+
+// Before a loop over an array that is to stay in registers: GCC leaves some loops as they are, and the array in memory.
+#if defined(__clang__)
+#define PELLUCID_UNROLL _Pragma("unroll")
+#else
+#define PELLUCID_UNROLL _Pragma("GCC unroll 16")
+#endif

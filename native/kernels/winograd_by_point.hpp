@@ -10,7 +10,7 @@
 
 #include "conv.hpp"
 #include "winograd_by_point_pack.hpp"
-#include "winograd_edges.hpp"
+#include "winograd_tiles.hpp"
 
 #if defined(__AVX512F__)
 inline constexpr int kTilesInRegisters = 4;
@@ -76,23 +76,15 @@ struct Correlation {
 // X = Bᵀx B of one channel under one tile of R×C outputs, its 36 numbers `step` apart.
 template <int R, int C>
 void transform_tile(const Correlation& maps, int c, const Tile& tile, lanes* x, std::ptrdiff_t step) {
-    constexpr int kRows = R + 2, kColumns = C + 2;
-    lanes half[kPoints * kColumns];
-    const lanes* rows[kRows];
-    for (int r = 0; r < kRows; ++r) {
+    const lanes* rows[R + 2];
+    for (int r = 0; r < R + 2; ++r) {
         rows[r] = maps.input_row(c, tile, r);
         for (int k = 0; k < C; ++k) __builtin_prefetch(rows[r] + maps.from.slot.plane() + k);  // the next channel's
     }
-    for (int k = 0; k < kColumns; ++k) {
-        lanes column[kRows], t[kPoints];
-        for (int r = 0; r < kRows; ++r) column[r] = rows[r][k];
-        transform_edge_input<R>(column, t);
-        for (int i = 0; i < kPoints; ++i) half[i * kColumns + k] = t[i];
-    }
-    for (int i = 0; i < kPoints; ++i) {
-        lanes t[kPoints];
-        transform_edge_input<C>(half + i * kColumns, t);
-        for (int j = 0; j < kPoints; ++j) x[(i * kPoints + j) * step] = t[j];
+    for (int part = 0; part < kParts; ++part) {
+        transform_rows_of_inputs<R, C, 0, 5>(rows, part, x, step);
+        transform_rows_of_inputs<R, C, 1, 2>(rows, part, x, step);
+        transform_rows_of_inputs<R, C, 3, 4>(rows, part, x, step);
     }
 }
 
@@ -167,25 +159,12 @@ inline void point_products(const Group& group, const float* weights, const lanes
     }
 }
 
-// y = AᵀM A of one filter's R×C outputs, M's 36 numbers `step` apart; those of points that are not taken are not read.
-template <int R, int C>
-void transform_products_of_tile(const lanes* m, std::ptrdiff_t step, lanes* y) {
-    lanes half[kPoints * C];
-    for (int i = 0; i < kPoints; ++i) {
-        if (takes_point(R, i)) transform_edge_products<C>(m + i * kPoints * step, step, half + i * C);
-    }
-    for (int k = 0; k < C; ++k) {
-        lanes column[R];
-        transform_edge_products<R>(half + k, C, column);
-        for (int l = 0; l < R; ++l) y[l * C + k] = column[l];
-    }
-}
-
 // Threads that share a block share its groups of tiles and, where these are few, their blocks of filters.
-// `finish` takes a filter, its outputs of a tile and their number. The scratch holds X, [36][c][tile], and M,
+// `finish` takes outputs of a row and their number; `bias` may be null. The scratch holds X, [36][c][tile], and M,
 // [36][f][tile].
 template <bool kAdds, typename Finish>
-void correlate_by_point(const Correlation& maps, const float* weights, lanes* scratch, Part part, Finish finish) {
+void correlate_by_point(const Correlation& maps, const float* weights, const float* bias, lanes* scratch, Part part,
+                        Finish finish) {
     const int channels = maps.from.slot.channels, filters = maps.to.slot.channels;
     // X of up to 128 channels stays in the second cache beside M of few filters; more would be fetched too often.
     const int by_filter = channels > 128 ? kFilterBlock : kFilterBlock / 2;
@@ -203,14 +182,11 @@ void correlate_by_point(const Correlation& maps, const float* weights, lanes* sc
         for (int f = 0; f < count; ++f) {
             for (int t = 0; t < group.count; ++t) {
                 const Tile& tile = group.tiles[t];
+                lanes* to = maps.to.at(f0 + f, tile.top, tile.left);
                 with_outputs(tile.rows, tile.columns, [&]<int R, int C>() {
-                    lanes y[R * C];
-                    transform_products_of_tile<R, C>(m + f * kGroup + t, m_step, y);
-                    finish(f0 + f, y, R * C);
-                    for (int l = 0; l < R; ++l) {
-                        lanes* to = maps.to.at(f0 + f, tile.top + l, tile.left);
-                        for (int k = 0; k < C; ++k) to[k] = kAdds ? to[k] + y[l * C + k] : y[l * C + k];
-                    }
+                    transform_products_of_tile<R, C, kAdds>(m + f * kGroup + t, m_step, bias ? bias[f0 + f] : 0.0f, to,
+                                                            maps.to.slot.pitch());
+                    for (int l = 0; l < R; ++l) finish(to + l * maps.to.slot.pitch(), C);
                 });
             }
         }
@@ -223,11 +199,8 @@ void forward_by_point(const Program& program, const Step& step, lanes* arena, la
     const Slot &in = program.slots[step.input], &out = program.slots[step.output];
     const Correlation maps{
         {in, arena + in.value}, {out, arena + out.value}, step.rows.before, step.columns.before, scratch};
-    correlate_by_point<false>(maps, weights, scratch, part, [&](int f, lanes* y, int outputs) {
-        const float bias = step.bias < 0 ? 0.0f : params[step.bias + f];
-        for (int i = 0; i < outputs; ++i) y[i] += bias;
-        activate(y, outputs);
-    });
+    const float* bias = step.bias < 0 ? nullptr : params + step.bias;
+    correlate_by_point<false>(maps, weights, bias, scratch, part, activate);
 }
 
 inline void dx_by_point(const Program& program, const Step& step, lanes* arena, lanes* scratch, const float* weights,
@@ -238,7 +211,7 @@ inline void dx_by_point(const Program& program, const Step& step, lanes* arena, 
                            step.rows.kernel - 1 - step.rows.before,
                            step.columns.kernel - 1 - step.columns.before,
                            scratch};
-    const auto as_it_is = [](int, lanes*, int) {};
-    if (step.adds) return correlate_by_point<true>(maps, weights, scratch, part, as_it_is);
-    correlate_by_point<false>(maps, weights, scratch, part, as_it_is);
+    const auto as_it_is = [](lanes*, int) {};
+    if (step.adds) return correlate_by_point<true>(maps, weights, nullptr, scratch, part, as_it_is);
+    correlate_by_point<false>(maps, weights, nullptr, scratch, part, as_it_is);
 }

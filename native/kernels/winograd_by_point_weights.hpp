@@ -73,17 +73,10 @@ void transform_delta(const Maps& delta, int f0, const Tile& tile, lanes* v, std:
         }
     }
     for (int s = 0; s < kLanes; ++s) {
-        lanes half[kPoints * C];
-        for (int m = 0; m < C; ++m) {
-            lanes column[R], t[kPoints];
-            for (int l = 0; l < R; ++l) column[l] = turned[(s * R + l) * C + m];
-            transform_edge_back<R>(column, t);
-            for (int i = 0; i < kPoints; ++i) half[i * C + m] = t[i];
-        }
-        for (int i = 0; i < kPoints; ++i) {
-            lanes t[kPoints];
-            transform_edge_back<C>(half + i * C, t);
-            for (int j = 0; j < kPoints; ++j) v[(i * kPoints + j) * point + s * step] = t[j];
+        for (int part = 0; part < kParts; ++part) {
+            transform_rows_of_delta<R, C, 0, 5>(turned + s * R * C, part, v + s * step, point);
+            transform_rows_of_delta<R, C, 1, 2>(turned + s * R * C, part, v + s * step, point);
+            transform_rows_of_delta<R, C, 3, 4>(turned + s * R * C, part, v + s * step, point);
         }
     }
 }

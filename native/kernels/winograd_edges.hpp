@@ -10,38 +10,41 @@
 inline bool takes_point(int outputs, int point) { return point <= outputs || point == kPoints - 1; }
 
 // Bᵀx of N + 2 inputs; points that are not taken get 0.
-template <int N>
-void transform_edge_input(const lanes* x, lanes* t) {
+template <int N, typename V>
+void transform_edge_input(const V* x, V* t) {
     if constexpr (N == kSide) return transform_input(x, 1, t);
-    for (int i = 0; i < kPoints; ++i) t[i] = lanes{};
     if constexpr (N == 3) {
-        t[0] = 4.0f * x[0] - 2.0f * x[1] - 4.0f * x[2] + 2.0f * x[3];
-        t[1] = 3.0f * (x[3] - x[2] - 2.0f * x[1]);
-        t[2] = x[3] - 3.0f * x[2] + 2.0f * x[1];
-        t[3] = 4.0f * (x[3] - x[1]);
-        t[5] = x[4] - 2.0f * x[3] - x[2] + 2.0f * x[1];
+        const V x0 = x[0], x1 = x[1], x2 = x[2], x3 = x[3], x4 = x[4];
+        t[0] = 4.0f * x0 - 2.0f * x1 - 4.0f * x2 + 2.0f * x3;
+        t[1] = 3.0f * (x3 - x2 - 2.0f * x1);
+        t[2] = x3 - 3.0f * x2 + 2.0f * x1;
+        t[3] = 4.0f * (x3 - x1);
+        t[4] = V{};
+        t[5] = x4 - 2.0f * x3 - x2 + 2.0f * x1;
     } else if constexpr (N == 2) {
         t[0] = 4.0f * (x[0] - x[2]);
         t[1] = -3.0f * (x[2] + x[1]);
         t[2] = -3.0f * (x[2] - x[1]);
+        t[3] = t[4] = V{};
         t[5] = x[3] - x[1];
     } else if constexpr (N == 1) {
         t[0] = 4.0f * (x[0] - x[1]);
         t[1] = -6.0f * x[1];
+        t[2] = t[3] = t[4] = V{};
         t[5] = x[2] - x[1];
     }
 }
 
 // Aᵀp: N outputs from the products that are taken, `step` apart.
-template <int N>
-void transform_edge_products(const lanes* p, std::ptrdiff_t step, lanes* y) {
+template <int N, typename V>
+void transform_edge_products(const V* p, std::ptrdiff_t step, V* y) {
     if constexpr (N == kSide) return transform_products<kSide>(p, step, y);
     y[0] = p[0] + p[step];
     if constexpr (N == 2) {
         y[0] += p[2 * step];
         y[1] = p[step] - p[2 * step];
     } else if constexpr (N == 3) {
-        const lanes sum = p[step] + p[2 * step];
+        const V sum = p[step] + p[2 * step];
         y[0] = p[0] + sum + p[3 * step];
         y[1] = p[step] - p[2 * step] + 2.0f * p[3 * step];
         y[2] = sum + 4.0f * p[3 * step];
@@ -50,21 +53,23 @@ void transform_edge_products(const lanes* p, std::ptrdiff_t step, lanes* y) {
 }
 
 // A dy of N values; points that are not taken get 0.
-template <int N>
-void transform_edge_back(const lanes* dy, lanes* v) {
+template <int N, typename V>
+void transform_edge_back(const V* dy, V* v) {
     if constexpr (N == kSide) return transform_output_back<kSide>(dy, 1, v);
-    for (int i = 0; i < kPoints; ++i) v[i] = lanes{};
     v[0] = dy[0];
     v[5] = dy[N - 1];
     if constexpr (N == 1) {
         v[1] = dy[0];
+        v[2] = v[3] = v[4] = V{};
     } else if constexpr (N == 2) {
         v[1] = dy[0] + dy[1];
         v[2] = dy[0] - dy[1];
+        v[3] = v[4] = V{};
     } else if constexpr (N == 3) {
         v[1] = dy[0] + dy[1] + dy[2];
         v[2] = dy[0] - dy[1] + dy[2];
         v[3] = dy[0] + 2.0f * dy[1] + 4.0f * dy[2];
+        v[4] = V{};
     }
 }
 

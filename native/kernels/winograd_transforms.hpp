@@ -13,9 +13,10 @@
 #include "winograd_sizes.hpp"
 
 // Bᵀx: six inputs, `step` apart, become six values.
-inline void transform_input(const lanes* x, std::ptrdiff_t step, lanes* t) {
-    const lanes x0 = x[0], x1 = x[step], x2 = x[2 * step], x3 = x[3 * step], x4 = x[4 * step], x5 = x[5 * step];
-    const lanes even1 = x4 - 4.0f * x2, odd1 = x3 - 4.0f * x1, even2 = x4 - x2, odd2 = x3 - x1;
+template <typename V>
+void transform_input(const V* x, std::ptrdiff_t step, V* t) {
+    const V x0 = x[0], x1 = x[step], x2 = x[2 * step], x3 = x[3 * step], x4 = x[4 * step], x5 = x[5 * step];
+    const V even1 = x4 - 4.0f * x2, odd1 = x3 - 4.0f * x1, even2 = x4 - x2, odd2 = x3 - x1;
     t[0] = 4.0f * x0 - 5.0f * x2 + x4;
     t[1] = even1 + odd1;
     t[2] = even1 - odd1;
@@ -38,10 +39,10 @@ inline void transform_input_back(const lanes* t, std::ptrdiff_t step, lanes* x) 
 }
 
 // Aᵀp: six products, `step` apart, become M outputs.
-template <int M>
-void transform_products(const lanes* p, std::ptrdiff_t step, lanes* y) {
-    const lanes sum1 = p[step] + p[2 * step], difference1 = p[step] - p[2 * step];
-    const lanes sum2 = p[3 * step] + p[4 * step], difference2 = p[3 * step] - p[4 * step];
+template <int M, typename V>
+void transform_products(const V* p, std::ptrdiff_t step, V* y) {
+    const V sum1 = p[step] + p[2 * step], difference1 = p[step] - p[2 * step];
+    const V sum2 = p[3 * step] + p[4 * step], difference2 = p[3 * step] - p[4 * step];
     y[0] = p[0] + sum1 + sum2;
     if constexpr (M > 1) y[1] = difference1 + 2.0f * difference2;
     if constexpr (M > 2) y[2] = sum1 + 4.0f * sum2;
@@ -50,9 +51,9 @@ void transform_products(const lanes* p, std::ptrdiff_t step, lanes* y) {
 }
 
 // A dy: M values, `step` apart, become six.
-template <int M>
-void transform_output_back(const lanes* dy, std::ptrdiff_t step, lanes* v) {
-    lanes even1 = dy[0], even2 = dy[0], odd1 = lanes{}, odd2 = lanes{};
+template <int M, typename V>
+void transform_output_back(const V* dy, std::ptrdiff_t step, V* v) {
+    V even1 = dy[0], even2 = dy[0], odd1 = V{}, odd2 = V{};
     if constexpr (M > 1) odd1 = dy[step], odd2 = 2.0f * dy[step];
     if constexpr (M > 2) even1 += dy[2 * step], even2 += 4.0f * dy[2 * step];
     if constexpr (M > 3) odd1 += dy[3 * step], odd2 += 8.0f * dy[3 * step];

@@ -148,3 +148,29 @@ def test_a_small_network_keeps_everything_in_a_place_of_its_own() -> None:
     owned = {(start, slot.lanes) for slot, start in zip(program.slots, program.training.values, strict=True)}
     places = sorted(owned)
     assert all(start + size <= following for (start, size), (following, _) in pairwise(places))
+
+
+def test_a_batch_norm_goes_back_in_place_unless_a_shortcut_needs_its_delta() -> None:
+    body = [Conv2d(4, 3, 1, 1), BatchNorm2d(), ReLU(), Conv2d(4, 3, 1, 1), BatchNorm2d()]
+    program = lower([Conv2d(4, 3, 1, 1), Residual(body), ReLU(), Conv2d(2, 3, 1, 1), GlobalAvgPool2d()], (2, 8, 8))
+    deltas = program.training.deltas
+    norms = [step for step in program.steps if step.op == "batch_norm"]
+    assert [(step.addend >= 0, deltas[step.input] == deltas[step.output]) for step in norms] == [
+        (False, True),
+        (True, False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("needed", "size"),
+    [
+        ([(4, 0, 0), (3, 1, 2), (3, 0, 3), (3, 2, 2)], 9),  # 10 with the largest first
+        ([(3, 0, 0), (3, 0, 1), (2, 1, 3)], 6),  # 8 with that first which is needed longest
+    ],
+)
+def test_the_better_of_two_orders_is_taken(needed: list[tuple[int, int, int]], size: int) -> None:
+    pieces = [memory.Piece(*one) for one in needed]
+    assert memory.place(pieces) == size == max(piece.place + piece.size for piece in pieces)
+    for i, a in enumerate(pieces):
+        for b in pieces[:i]:
+            assert not a.meets(b) or a.place + a.size <= b.place or b.place + b.size <= a.place

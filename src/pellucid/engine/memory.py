@@ -135,6 +135,15 @@ def plan(slots: Sequence[Slot], steps: Sequence[Step], output: int, *, training:
     )
 
 
+def go_back_in_place(slots: Sequence[Slot], steps: Sequence[Step]) -> None:
+    """Let a batch norm's δ, made pixel by pixel, lie where its output's δ lies, if nobody else needs that one."""
+    for step in steps:
+        source, output = slots[step.input], slots[step.output]
+        alone = step.needs_dx and not step.adds and step.addend_back != "same"
+        if step.op == "batch_norm" and alone and source.border == output.border:
+            source.same_delta = step.output
+
+
 def _root(slots: Sequence[Slot], number: int, of_delta: bool) -> tuple[int, int]:
     """Return the slot in whose value, or δ, this one's lies, and where in it."""
     slot, offset = slots[number], 0
@@ -159,14 +168,22 @@ def _notes(slots: Sequence[Slot], step: Step, now: int, back: int) -> Piece:
 
 
 def place(pieces: list[Piece], *, apart: bool = False) -> int:
-    """Give every piece a place, the largest first, each in the lowest gap that is free while it is needed.
+    """Give every piece a place, each in the lowest gap that is free while it is needed.
+
+    The largest come first, or those that are needed longest, whichever takes less.
 
     Returns:
         how much memory they need together; with ``apart``, none shares its place.
     """
+    largest = sorted(pieces, key=lambda piece: -piece.size)
+    longest = sorted(largest, key=lambda piece: piece.start - piece.end)
+    return _place_in(min(longest, largest, key=lambda order: _place_in(order, apart)), apart)
+
+
+def _place_in(order: list[Piece], apart: bool) -> int:
     size = 0
     placed: list[Piece] = []
-    for piece in sorted(pieces, key=lambda piece: -piece.size):
+    for piece in order:
         piece.place = 0
         for other in placed:  # by place
             if apart or piece.meets(other):

@@ -14,7 +14,7 @@ from typing import Any
 from pellucid.arrays import Shape
 from pellucid.engine import winograd as tiles
 from pellucid.engine.inheritance import speaks_for
-from pellucid.engine.memory import Layout, plan
+from pellucid.engine.memory import Layout, go_back_in_place, plan
 from pellucid.engine.steps import Slot, Step
 from pellucid.errors import EngineError
 from pellucid.graph import INPUT, Graph
@@ -311,6 +311,7 @@ class Program:
             if step.op == "conv":
                 self._widen(step)
         self._share_borders()
+        go_back_in_place(self.slots, self.steps)
         self._scratch = 0
         self._place_packed_weights()
         for step in self.steps:
