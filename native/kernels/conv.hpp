@@ -238,17 +238,28 @@ inline void conv_dx(const Program& program, const Step& step, lanes* arena, cons
     }
 }
 
+// Of a row, four sums take turns: one would wait for itself.
 inline void bias_gradient(const Program& program, const Step& step, const lanes* arena, float* gradients, Part part,
                           bool add) {
+    constexpr int kSums = 4;
     const Slot& out = program.slots[step.output];
     for (const int f : part.of(out.channels)) {
-        lanes sum = lanes{};
-        for (int l = 0; l < out.height; ++l) {
-            const lanes* dy = arena + out.delta + f * out.plane() + l * out.pitch() + out.border;
-            for (int m = 0; m < out.width; ++m) sum += dy[m];
+        lanes total;
+        for (int part_of_lanes = 0; part_of_lanes < kParts; ++part_of_lanes) {
+            piece sums[kSums]{};
+            for (int l = 0; l < out.height; ++l) {
+                const lanes* row = arena + out.delta + f * out.plane() + l * out.pitch() + out.border;
+                const piece* dy = pieces(row, part_of_lanes);
+                int m = 0;
+                for (; m + kSums <= out.width; m += kSums) {
+                    for (int i = 0; i < kSums; ++i) sums[i] += dy[(m + i) * kParts];
+                }
+                for (; m < out.width; ++m) sums[0] += dy[m * kParts];
+            }
+            *pieces(&total, part_of_lanes) = (sums[0] + sums[1]) + (sums[2] + sums[3]);
         }
         float& to = gradients[step.bias + f];
-        to = add ? to + sum_lanes(sum) : sum_lanes(sum);
+        to = add ? to + sum_lanes(total) : sum_lanes(total);
     }
 }
 

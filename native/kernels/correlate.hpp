@@ -26,6 +26,7 @@ void correlate_tile(lanes* out, std::ptrdiff_t out_plane, int out_step, const la
                     std::ptrdiff_t wplane, const float* start, bool go_on) {
     for (int part = 0; part < kParts; ++part) {
         piece sum[TF][TM];
+#pragma GCC unroll 16  // or GCC begins the sums in memory, and copies them there again at every loop
         for (int f = 0; f < TF; ++f) {
             for (int m = 0; m < TM; ++m) {
                 sum[f][m] =

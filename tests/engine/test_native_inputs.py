@@ -165,3 +165,18 @@ def test_what_no_network_takes(x: Any, message: str) -> None:
     for use in (network().forward, network().predict, lambda x: network().loss_and_gradients(x, [0] * len(x))):
         with pytest.raises(DataError, match=message):
             use(x)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 3])
+@pytest.mark.parametrize("kind", [np.uint8, np.float32])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 3, 5), (1, 4, 4), (1, 1, 17), (2, 7, 5), (1, 6, 8)])
+def test_every_pixel_comes_to_its_place(shape: tuple[int, ...], kind: Any, n_jobs: int) -> None:
+    # A kernel that hands on the pixel in its middle, in maps with a border; 16 pixels are laid down at a time.
+    mean = RNG(9).normal(size=shape).astype(np.float32)
+    net = Network([Conv2d(shape[0], 3, padding=1, groups=shape[0]), Flatten()], shape, engine="native", input_mean=mean)
+    net.n_jobs = n_jobs
+    net.parameters["0.weight"][...] = np.eye(9, dtype=np.float32)[4].reshape(3, 3)
+    net.parameters["0.bias"][...] = 0
+    x = RNG(8).integers(0, 256, (40, *shape)).astype(kind)
+    scaled = x / np.float32(255) if kind == np.uint8 else x
+    np.testing.assert_array_equal(net.forward(x), (scaled - mean).reshape(40, -1))
