@@ -72,15 +72,6 @@ describe("nguyen", () => {
     await page.locator('article[data-cell="value conv1 2,1,2"][aria-busy="false"]').waitFor();
     await closePage();
   });
-
-  test("after a click the panel is there within 100 ms", async (t) => {
-    const { page, close: closePage } = await open(browser, server.address);
-    const time = await usual(page, "value conv1");
-    t.diagnostic(`${time.toFixed(0)} ms`);
-    assert.ok(time < 100, `${time} ms`);
-    await closePage();
-  });
-
 });
 
 for (const name of ["nguyen", "grishin", "residual"]) {
@@ -160,7 +151,7 @@ describe("grishin, with batch norm", () => {
   }
 });
 
-test("fifty layers: folded at first, unfolded by a click, a panel within 300 ms", async (t) => {
+test("fifty layers: folded at first, unfolded by a click", async (t) => {
   const server = await serve("resnet50");
   t.after(server.stop);
   const { page, faults, close: closePage } = await open(browser, server.address);
@@ -171,9 +162,6 @@ test("fifty layers: folded at first, unfolded by a click, a panel within 300 ms"
   await page.getByRole("button", { name: "unfold" }).first().click();
   assert.ok((await cards.count()) > folded);
   await cell(page, "value", "conv1", [0, 5, 5]);
-  const time = await usual(page, "value conv1");
-  t.diagnostic(`${time.toFixed(0)} ms`);
-  assert.ok(time < 300, `${time} ms`);
   assert.deepEqual(faults, []);
   await closePage();
 });
@@ -209,26 +197,4 @@ for (const [name, inside, joint, branches] of JOINTS) {
     assert.deepEqual(faults, []);
     await closePage();
   });
-}
-
-/** Return the milliseconds from a click to the panel of its cell, the median of some clicks. */
-async function usual(page, tensor) {
-  const maps = page.locator(`[data-tensor="${tensor}"]`);
-  await maps.locator("canvas").waitFor();
-  await page.waitForTimeout(300);
-  const times = [];
-  for (let i = 0; i < 7; i++) {
-    times.push(await maps.evaluate(async (element, at) => {
-      const box = element.getBoundingClientRect();
-      const start = performance.now();
-      const before = document.querySelector("article")?.dataset.cell;
-      element.dispatchEvent(new MouseEvent("click", { bubbles: true, clientX: box.x + at, clientY: box.y + at }));
-      for (;;) {
-        const article = document.querySelector("article[aria-busy='false']");
-        if (article && article.dataset.cell !== before && article.querySelector(".result")) return performance.now() - start;
-        await new Promise((turn) => requestAnimationFrame(turn));
-      }
-    }, 12 + 6 * i));
-  }
-  return times.sort((a, b) => a - b)[3];
 }
