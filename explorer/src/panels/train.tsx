@@ -69,7 +69,7 @@ export function TrainPanel() {
         <button disabled={running} onClick={() => void live.save().then((file) => offer(file, `${model.name}.safetensors`), fail)}>Save</button>
       </div>
       <p class="aside" role="status" data-step={training?.step ?? 0}>
-        {training && `step ${training.step}${summary(points, training.held)}`}
+        {training && summary(training, points)}
       </p>
       {training?.stopped && <p class="note" role="alert">{training.stopped}</p>}
       {points.length > 0 && training && (
@@ -88,8 +88,9 @@ export function TrainPanel() {
   );
 }
 
-function summary(points: Measured[], held: Measured[]): string {
+function summary({ step, held }: Training, points: Measured[]): string {
   const [batch, test] = [points.at(-1), held.at(-1)];
   const loss = batch ? `, loss ${figure(batch.loss)}` : "";
-  return loss + (test?.accuracy != null ? `, ${percent(test.accuracy)} of test samples right` : "");
+  if (test?.accuracy == null) return `step ${step}${loss}`;
+  return `step ${step}${loss}; ${percent(test.accuracy)} of test samples right${test.step === step ? "" : ` at step ${test.step}`}`;
 }
