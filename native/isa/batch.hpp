@@ -20,8 +20,9 @@ struct Crew {
     Moments* moments(int block) const { return space.moments + block * program.norms; }
 };
 
-// body(here) for every block: one thread does one alone, or all of them do it together where there are not enough. Where
-// blocks are taken up again and again, they come `last_first` every other time: the last ones are still in the cache.
+// body(here) for every block: one thread does one alone, or all of them do it together where there are not enough.
+// Where blocks are taken up again and again, they come `last_first` every other time: the last ones are still in the
+// cache.
 template <typename Body>
 void each_block(const Crew& crew, bool last_first, Body body) {
     const int threads = crew.team.count, alone = crew.program.wide ? 0 : crew.blocks / threads * threads;
