@@ -66,6 +66,11 @@ export function nameOf(model: Model, { what, node, index, sample }: Link): strin
   return where;
 }
 
+/** Return what a number is found by among those of a sample, here and in a hand-out. */
+export function keyOf({ what, node, index }: Link): string {
+  return `${what} ${node} ${index.join(",")}`;
+}
+
 /** Return the address of a cell, for the part of the page's address behind "#", and the cell of an address. */
 export function addressOf({ what, node, index, sample }: Link): string {
   return [what, node, index.join(","), ...(sample ? [sample] : [])].map((part) => encodeURIComponent(part)).join("/");

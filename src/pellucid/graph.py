@@ -38,6 +38,11 @@ class Node:
     input_shapes: tuple[Shape, ...]
     shape: Shape
 
+    @property
+    def multiply_adds(self) -> int:
+        """Multiply-adds of one sample's forward pass."""
+        return self.layer.multiply_adds(*self.input_shapes)
+
 
 class Graph:
     """Layer applications in running order; the last one gives the output.

@@ -78,10 +78,7 @@ class Summary:
         learned = Counter[str]()
         for name, value in params.items():
             learned[name.rpartition(".")[0]] += value.size
-        self.rows = tuple(
-            Row(n.name, repr(n.layer), n.shape, learned[n.name], n.layer.multiply_adds(*n.input_shapes))
-            for n in graph.nodes
-        )
+        self.rows = tuple(Row(n.name, repr(n.layer), n.shape, learned[n.name], n.multiply_adds) for n in graph.nodes)
         self.input_shape = graph.input_shape
         self.dtype = np.dtype(dtype)
         self.parameters = sum(row.parameters for row in self.rows)

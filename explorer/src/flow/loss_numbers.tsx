@@ -1,7 +1,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { figure } from "../draw/figures";
 import { unravel } from "../draw/geometry";
-import { LOSS, nameOf, sameLink, usePage, WHOLE_LOSS } from "../page";
+import { keyOf, LOSS, nameOf, sameLink, usePage, WHOLE_LOSS } from "../page";
 import type { Figure, Link, Tensor } from "../source/types";
 
 /** entries of the loss's difference that are shown at most, the largest of more */
@@ -59,7 +59,7 @@ function Door({ link, name, value, digits }: { link: Link; name: string; value?:
   return (
     <button
       class="door" aria-pressed={chosen} title={nameOf(model, link)} onClick={() => open(link)}
-      data-door={`${link.what} ${link.node} ${link.index.join()}`}
+      data-door={keyOf(link)}
     >
       <span>{name}</span>
       {value !== undefined && <b>{figure(value, digits)}</b>}

@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
 import { figure, numberOf } from "../draw/figures";
-import { nameOf, usePage } from "../page";
+import { keyOf, nameOf, usePage } from "../page";
 import type { Cell, Factor, Link, Term } from "../source/types";
 import { DisplayedTex, Tex } from "./tex";
 
@@ -27,10 +27,6 @@ export function Inspector({ trail, onBack, onLoss }: { trail: Link[]; onBack(ste
       {cell && <Opened cell={cell} />}
     </article>
   );
-}
-
-function keyOf({ what, node, index }: Link): string {
-  return `${what} ${node} ${index.join(",")}`;
 }
 
 function Trail({ trail, onBack }: { trail: Link[]; onBack(steps: number): void }) {

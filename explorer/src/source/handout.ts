@@ -1,5 +1,6 @@
 import { roughly } from "../draw/figures";
 import { ravel } from "../draw/geometry";
+import { keyOf } from "../page";
 import { bytesOf, unpack, type Packed } from "./packed";
 import type { Cell, Link, Model, Source, State, Tensor, TensorRef } from "./types";
 
@@ -50,8 +51,7 @@ export class Handout implements Source {
   }
 
   async cell(link: Link): Promise<Cell> {
-    const { what, node, index, sample } = link;
-    const cell = this.data.cells[`${what} ${node} ${index.join(",")}${sample ? ` ${sample}` : ""}`];
+    const cell = this.data.cells[keyOf(link) + (link.sample ? ` ${link.sample}` : "")];
     return cell ?? this.withoutSum(link);
   }
 

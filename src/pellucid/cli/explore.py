@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pellucid.cli.beside import class_names, trained_on
 from pellucid.cli.datasets import Asked
 from pellucid.cli.options import ZOO_NAMES, BatchNorm, DataDir, Engine, Resize, TestShare, zoo_settings
 from pellucid.cli.output import results
-from pellucid.cli.predict import class_names
 
 if TYPE_CHECKING:
     from pellucid.data import Dataset
@@ -52,7 +51,7 @@ def explore(
 
         network = _network(model, batch_norm, engine)
         try:
-            dataset = _data(data or _trained_on(model), network, data_dir, resize, test_share)
+            dataset = _data(data or trained_on(Path(model)), network, data_dir, resize, test_share)
         except (DataError, MissingExtraError) as error:
             if data is not None:
                 raise
@@ -94,15 +93,6 @@ def _network(model: str, batch_norm: bool, engine: str) -> Network:
     if Path(model).exists() and not batch_norm:
         return Network.load(model, engine=engine)
     return load_or_build(model, batch_norm)  # which says what is wrong
-
-
-def _trained_on(model: str) -> str | None:
-    """Return the data that ``train`` named in ``result.json`` beside the model, where it wrote one."""
-    try:
-        told = json.loads((Path(model).parent / "result.json").read_bytes())["data"]
-    except (OSError, ValueError, KeyError, TypeError):  # a model alone, or beside another program's file of that name
-        return None
-    return told if Path(model).is_file() and isinstance(told, str) else None
 
 
 def _data(name: str | None, network: Network, data_dir: Path | None, resize: str, test_share: float) -> Dataset | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pellucid.cli.beside import class_names
 from pellucid.cli.datasets import Asked
 from pellucid.cli.evaluate import number_of_classes
 from pellucid.cli.options import AsJson, DataDir, Engine, ModelFile, Resize, TestShare
@@ -63,15 +63,6 @@ def predict(
             sources = [{"image": str(path) if len(batch) == 1 else f"{path}[{i}]"} for i in range(len(batch))]
             told += _tell(network.predict(batch), sources, names)
         output.show({"model": str(model), "predictions": told}, _table(told))
-
-
-def class_names(model: Path, classes: int) -> tuple[str, ...]:
-    """Return the names in ``result.json``, where ``train`` wrote it beside the model; else numbers."""
-    try:
-        names: list[str] = json.loads((model.parent / "result.json").read_bytes())["class_names"]
-    except (OSError, ValueError, KeyError, TypeError):  # a model alone, or beside another program's file of that name
-        names = []
-    return tuple(names) if len(names) == classes else tuple(str(k) for k in range(classes))
 
 
 def _test_images(asked: Asked, network: Network, index: list[int]) -> tuple[Array, Array, tuple[str, ...]]:

@@ -174,22 +174,23 @@ class _File:
             os.close(self.number)
 
 
-@cache
 def _reader() -> Any:
-    """Return what reads rows: the compiled part's, or, where there is none, the same in Python."""
-    try:
-        return import_module("pellucid._native").read_rows
-    except ImportError:
-        return _read_rows
+    """Return what reads rows."""
+    return _compiled("read_rows", _read_rows)
+
+
+def _announcer() -> Any:
+    """Return what announces rows."""
+    return _compiled("announce_rows", _announce_rows)
 
 
 @cache
-def _announcer() -> Any:
-    """Return what announces rows: the compiled part's, or, where there is none, the same in Python."""
+def _compiled(name: str, otherwise: Any) -> Any:
+    """Return a function of the compiled part, or, where there is none, what does the same in Python."""
     try:
-        return import_module("pellucid._native").announce_rows
+        return getattr(import_module("pellucid._native"), name)
     except ImportError:
-        return _announce_rows
+        return otherwise
 
 
 def _announce_rows(file: int, start: int, rows: Array, size: int, threads: int = 1) -> None:

@@ -177,7 +177,9 @@ def place(pieces: list[Piece], *, apart: bool = False) -> int:
     """
     largest = sorted(pieces, key=lambda piece: -piece.size)
     longest = sorted(largest, key=lambda piece: piece.start - piece.end)
-    return _place_in(min(longest, largest, key=lambda order: _place_in(order, apart)), apart)
+    most = _place_in(largest, apart)
+    size = _place_in(longest, apart)
+    return size if size <= most else _place_in(largest, apart)
 
 
 def _place_in(order: list[Piece], apart: bool) -> int:

@@ -6,6 +6,7 @@ The backward pass is the reverse of the forward order, with the δ of all consum
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -33,6 +34,37 @@ def own(tensors: Tensors, node: Node) -> Tensors:
     """Return a node's tensors from those of the network: ``"conv1.weight"`` becomes ``"weight"``."""
     parts = ((name.rpartition("."), value) for name, value in tensors.items())
     return {key: value for (path, _, key), value in parts if path == node.name}
+
+
+def call(
+    node: Node,
+    position: int,
+    params: Tensors,
+    state: Tensors,
+    inputs: Sequence[Array],
+    *,
+    training: bool,
+    seed: int = 0,
+    step: int = 0,
+) -> tuple[Array, Any]:
+    """Return a node's output, and what its layer keeps for backward.
+
+    Args:
+        node: the node.
+        position: its place in the graph, which random layers draw by, beside ``seed`` and ``step``.
+        params, state: of the whole network, by full name.
+        inputs: what the node reads.
+        training: as in :meth:`pellucid.layers.base.Layer.forward`.
+        seed, step: as in :func:`forward`.
+    """
+    return node.layer.forward(
+        own(params, node),
+        *inputs,
+        state=own(state, node),
+        training=training,
+        rng=np.random.default_rng([seed, step, position]),
+        stream=Stream(seed, step, position),
+    )
 
 
 def by_input(dx: Any) -> tuple[Array, ...]:
@@ -67,13 +99,8 @@ def forward(
         if node.name in run.values:
             continue
         inputs = [run.values[source] for source in node.inputs]
-        run.values[node.name], run.saved[node.name] = node.layer.forward(
-            own(params, node),
-            *inputs,
-            state=own(state, node),
-            training=training,
-            rng=np.random.default_rng([seed, step, position]),
-            stream=Stream(seed, step, position),
+        run.values[node.name], run.saved[node.name] = call(
+            node, position, params, state, inputs, training=training, seed=seed, step=step
         )
     return run
 
@@ -84,14 +111,7 @@ def infer(graph: Graph, params: Tensors, state: Tensors, x: Array) -> Array:
     values: Tensors = {INPUT: x}
     for position, node in enumerate(graph.nodes):
         inputs = [values[source] for source in node.inputs]
-        values[node.name] = node.layer.forward(
-            own(params, node),
-            *inputs,
-            state=own(state, node),
-            training=False,
-            rng=np.random.default_rng([0, 0, position]),
-            stream=Stream(layer=position),
-        )[0]
+        values[node.name] = call(node, position, params, state, inputs, training=False)[0]
         for source in node.inputs:
             readers[source] -= 1
             if not readers[source]:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Generic, TypeVar
 
-import numpy as np
-
 from pellucid.arrays import Shape
 from pellucid.engine import reference
 from pellucid.errors import ConfigError
 from pellucid.explain.cells.draft import Draft, Sum
 from pellucid.explain.cells.place import Place
 from pellucid.layers.base import Layer
-from pellucid.philox import Stream
 
 L = TypeVar("L", bound=Layer)
 
@@ -69,21 +66,16 @@ def _own(layer: Layer, method: str) -> str:
 
 def _run_again(layer: Layer, at: Place) -> tuple[Any, Any]:
     """Return what the layer's own backward gives for the batch of the trace."""
-    network = at.view.network
-    params = {key: network.parameters[at.full(key)] for key in at.view.steps[at.node.name].gradients}
-    prefix = at.node.name + "."
-    state = {
-        name.removeprefix(prefix): value.copy()
-        for name, value in network.state.items()
-        if name.rpartition(".")[0] == at.node.name
-    }
-    position = network.graph.nodes.index(at.node)
-    _, saved = layer.forward(
+    network, inputs = at.view.network, [at.view.values(source) for source in at.node.inputs]
+    params, state = dict(network.parameters), {name: value.copy() for name, value in network.state.items()}
+    _, saved = reference.call(
+        at.node,
+        network.graph.nodes.index(at.node),
         params,
-        *(at.view.values(source) for source in at.node.inputs),
-        state=state,
+        state,
+        inputs,
         training=at.training,
-        rng=np.random.default_rng([network.seed, network.step, position]),
-        stream=Stream(network.seed, network.step, position),
+        seed=network.seed,
+        step=network.step,
     )
-    return layer.backward(params, saved, at.view.deltas(at.node.name))
+    return layer.backward(reference.own(params, at.node), saved, at.view.deltas(at.node.name))

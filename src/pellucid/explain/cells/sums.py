@@ -8,7 +8,7 @@ from pellucid.arrays import Array
 from pellucid.explain.cells.draft import Column, Draft, Sum, grid, one, sum_of
 from pellucid.explain.cells.explainer import Explainer
 from pellucid.explain.cells.place import Place
-from pellucid.explain.cells.taps import UNREAD, outputs_reading, taps_inside
+from pellucid.explain.cells.taps import UNREAD, outputs_reading, taps_inside, windows_with_tap
 from pellucid.layers import Conv2d, Linear
 from pellucid.layers.windows import Axis, axes
 
@@ -57,7 +57,7 @@ class Conv2dCells(Explainer[Conv2d]):
         f, c, j, k = at.index
         if layer.flip:
             j, k = rows.kernel - 1 - j, columns.kernel - 1 - k
-        (row, u), (column, v) = _windows_with_tap(rows, j), _windows_with_tap(columns, k)
+        (row, u), (column, v) = windows_with_tap(rows, j), windows_with_tap(columns, k)
         maps, filters = at.input_shape[0] // layer.groups, layer.out_channels // layer.groups
         reads = grid(range(samples), [c + f // filters * maps], u, v)
         return self.backward(
@@ -105,14 +105,6 @@ class LinearCells(Explainer[Linear]):
 def _axes(layer: Conv2d, at: Place) -> tuple[Axis, Axis]:
     _, height, width = at.input_shape
     return axes(layer, (height, width), layer.kernel_size, layer.stride, layer.padding, layer.dilation)
-
-
-def _windows_with_tap(axis: Axis, tap: int) -> tuple[Array, Array]:
-    """Return the windows whose tap lies on a pixel, and those pixels."""
-    windows = np.arange(axis.outputs)
-    pixels = axis.stride * windows + axis.dilation * tap - axis.before
-    inside = (pixels >= 0) & (pixels < axis.length)
-    return windows[inside], pixels[inside]
 
 
 def _everywhere(at: Place, f: int, samples: int, rows: range | Array, columns: range | Array, *others: Column) -> Sum:

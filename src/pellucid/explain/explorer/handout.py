@@ -169,7 +169,8 @@ def _largest(array: Array) -> tuple[int, ...]:
 
 def _strongest(cell: dict[str, Any]) -> Iterator[_Name]:
     """Yield where the largest terms lead."""
-    terms = sorted(cell["terms"], key=lambda term: -abs(term["value"] or 0.0) if _number(term["value"]) else 0.0)
+    # What is not finite is a word.
+    terms = sorted(cell["terms"], key=lambda term: -abs(term["value"]) if isinstance(term["value"], float) else 0.0)
     for term in terms[:_FOLLOWED]:
         for factor in term["factors"]:
             link = factor["link"]
@@ -184,10 +185,6 @@ def _short(thing: Any) -> Any:
     if isinstance(thing, dict):
         return {name: _short(part) for name, part in cast("dict[str, Any]", thing).items()}
     return float(f"{thing:.{_DIGITS}g}") if isinstance(thing, float) else thing
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, (int, float))
 
 
 def _key(name: _Name) -> str:

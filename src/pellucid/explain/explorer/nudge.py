@@ -31,7 +31,7 @@ class Nudges:
         with np.errstate(all="ignore"):
             parts = network_parts(network, x, y, len(x), np.random.default_rng(0), training, jitter=0.0)
         self._parts = {INPUT if part.layer == INPUT else f"{part.layer}.{part.tensor}": part for part in parts}
-        one = sum(node.layer.multiply_adds(*node.input_shapes) for node in network.graph.nodes)
+        one = sum(node.multiply_adds for node in network.graph.nodes)
         self._most = max(_LEAST, _EFFORT // max(one * len(x), 1))
         self._largest = max(float(abs(part.gradient).max()) for part in parts if part.gradient.size)
 

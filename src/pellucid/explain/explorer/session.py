@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from pellucid import blueprint
 from pellucid.arrays import Array
 from pellucid.errors import ConfigError, DataError, PellucidError
 from pellucid.explain.explorer.packed import pack, pack_bytes, strict
@@ -218,8 +219,6 @@ class Session:
 
     def model_file(self) -> bytes:
         """Return the network as the bytes of a model file."""
-        from pellucid import blueprint
-
         with self._turns:
             return blueprint.to_bytes(self._network)
 

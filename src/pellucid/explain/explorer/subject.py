@@ -46,24 +46,25 @@ class Subject:
     def __post_init__(self) -> None:
         # What the loss cannot be had of, is told now and not by every request.
         self.network.loss.encode([0], self.network.output_shape, self.network.dtype)
-        if self.data is not None and not self.class_names:
+        if self.data is None:
+            return
+        if not self.class_names:
             object.__setattr__(self, "class_names", self.data.class_names)
-        if self.data is not None and self.data.input_shape != self.network.input_shape:
+        if self.data.input_shape != self.network.input_shape:
             raise DataError(
                 f"{self.data.name} has images of shape {self.data.input_shape}, the network takes "
                 f"{self.network.input_shape}; give --data of that shape"
             )
-        if self.data is not None and self.data.classes != self.network.output_shape[0]:
+        if self.data.classes != self.network.output_shape[0]:
             raise DataError(
                 f"{self.data.name} has {self.data.classes} classes, the network has {self.network.output_shape[0]} "
                 "outputs; give the data that it was made for"
             )
-        if self.data is not None:
-            if self.first >= len(self.data.x_test):
-                raise DataError(
-                    f"{self.data.name} has no test image {self.first}; they run from 0 to {len(self.data.x_test) - 1}"
-                )
-            self.network.centre_on(self.network.check_images(self.data.x_train))
+        if self.first >= len(self.data.x_test):
+            raise DataError(
+                f"{self.data.name} has no test image {self.first}; they run from 0 to {len(self.data.x_test) - 1}"
+            )
+        self.network.centre_on(self.network.check_images(self.data.x_train))
 
     @property
     def normalizes(self) -> bool:
@@ -75,14 +76,17 @@ class Subject:
         """Samples to trace at once while training is looked at: eight, or as many as there is room for."""
         if self.data is None or not self.normalizes:
             return 1
-        one = sum(prod(node.shape) for node in self.network.graph.nodes)
-        return max(1, min(8, _ROOM // one, len(self.data.x_train)))
+        return max(1, min(8, _ROOM // self._values_of_one, len(self.data.x_train)))
 
     @property
     def session_bytes(self) -> int:
         """About what a session takes: parameters, gradients and their float64 copies, and a batch there and back."""
-        one = sum(prod(node.shape) for node in self.network.graph.nodes)
-        return 32 * self.network.flat_parameters.size + 32 * one * self.companions
+        return 32 * self.network.flat_parameters.size + 32 * self._values_of_one * self.companions
+
+    @cached_property
+    def _values_of_one(self) -> int:
+        """Numbers that the layers give for one sample."""
+        return sum(prod(node.shape) for node in self.network.graph.nodes)
 
     def split(self, name: str) -> tuple[Array, Array]:
         """Return the images and labels of ``"train"`` or ``"test"``.
@@ -111,7 +115,7 @@ class Subject:
     def held(self) -> tuple[Array, Array]:
         """Return test samples to measure a training with: few where the network is deep."""
         data = self.require_data()
-        one = sum(node.layer.multiply_adds(*node.input_shapes) for node in self.network.graph.nodes)
+        one = sum(node.multiply_adds for node in self.network.graph.nodes)
         count = max(8, min(_HELD, _EFFORT // max(one, 1)))
         return data.x_test[:count], data.y_test[:count]
 
