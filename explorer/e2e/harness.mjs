@@ -34,9 +34,12 @@ export function launch() {
   return chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox"] });
 }
 
-/** Open a page that fails the test on any error it logs, and on any request to elsewhere. */
+/**
+ * Open a page that fails the test on any error it logs, and on any request to elsewhere. It asks for reduced motion:
+ * where the network glides into view, a click would land on whatever is passing.
+ */
 export async function open(browser, address, options = {}) {
-  const context = await browser.newContext({ viewport: { width: 1366, height: 768 }, ...options });
+  const context = await browser.newContext({ viewport: { width: 1366, height: 768 }, reducedMotion: "reduce", ...options });
   const page = await context.newPage();
   const faults = [];
   page.on("console", (message) => message.type() === "error" && faults.push(message.text()));
@@ -46,7 +49,7 @@ export async function open(browser, address, options = {}) {
     const own = url.origin === new URL(address).origin || url.protocol === "data:" || url.protocol === "blob:";
     if (!own) faults.push(`asked for ${request.url()}`);
   });
-  page.setDefaultTimeout(10_000);
+  page.setDefaultTimeout(30_000);
   await page.goto(address);
   await page.getByRole("heading", { level: 1 }).waitFor();
   return { page, faults, close: () => context.close() };

@@ -37,13 +37,17 @@ after(async () => {
 /** Click a cell of a map or a bar of a vector, where the keyboard finds it. */
 async function click(node, index) {
   const cells = page.locator(`[data-tensor="delta ${node}"]`);
+  await page.mouse.move(0, 0); // a map that scrolls under the mouse would take the cursor to where it is
   await cells.scrollIntoViewIfNeeded();
   await cells.focus();
   await page.keyboard.press("Home");
   const keys = index.length === 1 ? ["ArrowDown"] : ["PageDown", "ArrowDown", "ArrowRight"];
   for (const [axis, key] of keys.entries()) for (let i = 0; i < index[axis]; i++) await page.keyboard.press(key);
-  const { x, y, width, height } = await cells.locator("rect.cursor").boundingBox();
-  await page.mouse.click(x + width / 2, y + height / 2);
+  const cursor = await cells.locator("rect.cursor").evaluate(({ x, y, width, height }) => ({
+    x: x.baseVal.value + width.baseVal.value / 2,
+    y: y.baseVal.value + height.baseVal.value / 2,
+  }));
+  await cells.click({ position: cursor });
   return shown(page, `delta ${node} ${index.join(",")}`);
 }
 
