@@ -4,11 +4,13 @@
 #pragma once
 
 #include "conv.hpp"
+#include "stream.hpp"
 #include "turn.hpp"
 #include "winograd_transforms.hpp"
 
 inline constexpr int kTaps = 9;
 inline constexpr int kPointChannels = 64;  // whose X, four tiles of it, stays in the first cache
+inline constexpr std::ptrdiff_t kManyWeights = 1 << 20;  // more are written past the caches, which they would only fill
 
 // Where U[i,j] begins for channel c and the four filters of f.
 inline std::ptrdiff_t point_weight(int channels, int filters, int point, int f, int c) {
@@ -19,7 +21,8 @@ inline std::ptrdiff_t point_weight(int channels, int filters, int point, int f, 
 
 // U of 16 filters for up to 64 channels, from [c][tap]: [4 fours of filters][c][4] at each of the points, which lie
 // `point` apart. That is a page; wherever less is written at a time, the processor waits for its page tables.
-inline void pack_points(const lanes* taps, int count, bool turned, float* to, std::ptrdiff_t point) {
+template <bool kPastCaches>
+void pack_points(const lanes* taps, int count, bool turned, float* to, std::ptrdiff_t point) {
     constexpr int kKernel = 3;
     const int step = turned ? -1 : 1;
     lanes half[kPointChannels][kPoints * kKernel];
@@ -36,12 +39,16 @@ inline void pack_points(const lanes* taps, int count, bool turned, float* to, st
             for (int f = 0; f < kLanes; f += kPointTile) {
                 float* here = to + (i * kPoints + j) * point + f * count;
                 for (int c = 0; c < count; ++c) {
-                    __builtin_memcpy(here + c * kPointTile, reinterpret_cast<const float*>(&u[c][j]) + f,
-                                     kPointTile * sizeof(float));
+                    write_four<kPastCaches>(here + c * kPointTile, reinterpret_cast<const float*>(&u[c][j]) + f);
                 }
             }
         }
     }
+}
+
+inline void pack_points(const lanes* taps, int count, bool turned, float* to, std::ptrdiff_t point) {
+    if (kPoints * kPoints * point < kManyWeights) return pack_points<false>(taps, count, turned, to, point);
+    pack_points<true>(taps, count, turned, to, point);
 }
 
 // The taps of up to 16 filters and 16 channels, [c][tap] with the filters as lanes. In memory a filter's taps of 16
@@ -68,6 +75,7 @@ inline void pack_forward_by_point(const Program& program, const Step& step, cons
         for (int c = 0; c < count; c += kLanes) load_taps(w, weight, f0, c0 + c, taps + c * kTaps);
         pack_points(taps, count, step.flip, to + point_weight(w.in, w.out, 0, f0, c0), point_weights_step(w.in, w.out));
     }
+    finish_writes();
 }
 
 inline void pack_dx_by_point(const Program& program, const Step& step, const float* params, float* to, Part part) {
@@ -86,6 +94,7 @@ inline void pack_dx_by_point(const Program& program, const Step& step, const flo
         pack_points(taps, count, !step.flip, to + point_weight(w.out, w.in, 0, c0, f0),
                     point_weights_step(w.out, w.in));
     }
+    finish_writes();
 }
 
 inline void pack_by_point(const Program& program, const Step& step, const float* params, float* packed, Part part) {

@@ -134,6 +134,7 @@ void place_packed_weights(Layout& found) {
             Step& step = plan.step;
             const Slot &in = found.slots[index(step.input)], &out = found.slots[index(step.output)];
             if (step.op != Op::kConv || (step.tile == kSide) != by_points) continue;
+            if (by_points && longest == 0) found.by_points = found.packed = vectors_of(found.packed) * kLanes;
             step.packed = found.packed;
             const int weights = in.channels / step.groups * out.channels * step.rows.kernel * step.columns.kernel;
             if (step.tile) {

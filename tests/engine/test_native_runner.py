@@ -274,6 +274,7 @@ def test_tiles_that_fit_to_the_last_number_are_taken() -> None:
         ({}, {"scratch": SCRATCH - 1}, "a thread has too little scratch"),
         ({}, {"scratch": -1}, "a network's size is out of range"),
         ({}, {"packed": PACKED - 1}, "packed weights have no room"),
+        ({"packed": 4}, {"packed": PACKED + 4}, "do not begin with a vector"),
         ({"needs_dx": True}, {"packed": PACKED + PACKED_FOR_DX - 1}, "packed weights have no room"),
         (FIVE, {**ROOM_OF_FIVE, "packed": 2 * 3 * 36 - 1}, "packed weights have no room"),
     ],

@@ -328,6 +328,8 @@ class Program:
         for step in [step for step in convolutions if step.tile != tiles.SIDE_BY_POINT]:
             step.packed = self._packed
             self._packed += sum(self._packed_weights(step))
+        if by_points:
+            self._packed = -(-self._packed // LANES) * LANES  # they are read and written in vectors
         self._by_points = self._packed
         for step in by_points:
             step.packed = self._packed
