@@ -27,31 +27,30 @@ bool same_shape(const Slot& a, const Slot& b) {
 // A convolution by Winograd's way: its tiles, the borders that the last of them reaches into, and its memory.
 void check_tiles(const Step& step, const Slot& in, const Slot& out, std::ptrdiff_t arena, std::ptrdiff_t scratch,
                  bool learns) {
-    const int side = step.side();
-    require(step.tile == 0 || step.weights_tile == 0 || step.tile == step.weights_tile, "tiles of two sizes");
-    if (side == 0) return;
-    require(side == 2 || side == 4, "a tile of unknown size");
+    const int kernel = step.winograd();
+    require(step.tile == 0 || step.weights_tile == 0 || step.tile == step.weights_tile, "tiles for two kernels");
+    if (kernel == 0) return;
+    require(kernel == 3 || kernel == 5, "tiles for an unknown kernel");
     for (const Axis& axis : {step.rows, step.columns}) {
-        require(axis.kernel == kPoints + 1 - side && axis.stride == 1 && axis.dilation == 1,
-                "tiles do not fit the window");
+        require(axis.kernel == kernel && axis.stride == 1 && axis.dilation == 1, "tiles do not fit the window");
     }
     require(step.groups == 1, "tiles of a convolution in groups");
     const std::ptrdiff_t pairs = static_cast<std::ptrdiff_t>(in.channels) * out.channels;
-    require(countable(pairs * kPoints * kPoints), "a layer has more weights than the kernels can count");
+    require(countable(pairs * kPointsOfFive * kPointsOfFive), "a layer has more weights than the kernels can count");
     // By points, a tile ends where the map does.
-    const std::ptrdiff_t width = side == kSide ? out.width : (out.width + side - 1) / side * side;
+    const std::ptrdiff_t width = kernel == 3 ? out.width : (out.width + kSide - 1) / kSide * kSide;
     const std::ptrdiff_t last = width - step.columns.before + step.columns.kernel - 2;
     require(in.border >= step.columns.before && last < std::ptrdiff_t{in.width} + in.border &&
                 width <= std::ptrdiff_t{out.width} + out.border,
             "a border is narrower than the tiles");
-    if (step.tile == kSide && step.needs_dx) {
+    if (step.tile == 3 && step.needs_dx) {
         const std::ptrdiff_t before = step.columns.kernel - 1 - step.columns.before;
         require(out.border >= before && in.width - before + step.columns.kernel - 2 < out.width + out.border,
                 "a border is narrower than the tiles of dx");
     }
-    require(!learns || fits(step.scratch, winograd_notes(side, in, out), arena),
+    require(!learns || fits(step.scratch, winograd_notes(kernel, in, out), arena),
             "a step's notes lie outside the arena");
-    require(winograd_scratch(side, in.channels, out.channels) <= scratch, "a thread has too little scratch");
+    require(winograd_scratch(kernel, in.channels, out.channels) <= scratch, "a thread has too little scratch");
 }
 
 bool same_place(const Slot& a, const Slot& b) { return same_shape(a, b) && a.border == b.border && a.delta == b.delta; }
@@ -85,9 +84,9 @@ void check_convolution(const Step& step, const Slot& in, const Slot& out, const 
     if (is_pointwise(step, in, out)) both = 0;
     if (step.tile) both = winograd_packed(step.tile, in.channels, out.channels, step.needs_dx);
     require(fits(step.packed, both, sizes.packed), "packed weights have no room");
-    require(step.tile != kSide || step.packed % kLanes == 0, "packed weights by points do not begin with a vector");
+    require(step.tile != 3 || step.packed % kLanes == 0, "packed weights by points do not begin with a vector");
     if (!sizes.wide) return;
-    if (step.tile == kSide) {
+    if (step.tile == 3) {
         require(sizes.by_points % kLanes == 0, "packed weights by points do not begin with a vector");
         const std::ptrdiff_t in_turn = point_weights_in_turn(in.channels, out.channels, step.needs_dx);
         require(fits(sizes.by_points, in_turn, sizes.in_turn), "packed weights have no room in turn");
@@ -132,7 +131,7 @@ void check_step(const Runner::Plan& plan, const std::vector<Slot>& all, const Pr
         require(countable(axis.kernel) && countable(axis.stride) && countable(axis.dilation) && countable(axis.before),
                 "a window's numbers are out of range");
     }
-    require(step.op == Op::kConv || step.side() == 0, "tiles of what is no convolution");
+    require(step.op == Op::kConv || step.winograd() == 0, "tiles of what is no convolution");
     if (step.op == Op::kConv) check_convolution(step, in, out, sizes, arena, learns);
     if (step.op == Op::kBatchNorm) check_norm(step, in, sizes);
     if (step.op == Op::kPadChannels) {

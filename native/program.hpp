@@ -62,7 +62,7 @@ struct Step {
     bool adds;                    // dx is added to what another step has put into its input's δ
     std::ptrdiff_t scratch;  // in the arena: max pooling's winners, response norm's s, Winograd's tiles of δ and sums
     std::ptrdiff_t packed;   // convolution: where its packed weights begin, forward; those for dx follow
-    int tile;                // convolution: forward and dx by F(tile×tile, kernel×kernel); 0: the direct way
+    int tile;                // convolution: forward and dx by F(4×4, 3×3) or F(4×4, 5×5), 3 or 5; 0: the direct way
     int weights_tile;        // the same of the weight gradient
 
     double p;      // dropout: probability that an entry is dropped; LP pooling: of the p-norm
@@ -78,7 +78,7 @@ struct Step {
     std::ptrdiff_t state;  // where its running mean begins; running variance and number of batches follow
     double eps, momentum;  // a negative momentum: the mean over all batches
 
-    int side() const { return tile > weights_tile ? tile : weights_tile; }  // of its tiles, whatever they are for
+    int winograd() const { return tile ? tile : weights_tile; }  // the kernel of its tiles, whatever they are for
 };
 
 // Whether a convolution has one tap, and reads nothing but pixels: it takes its weights as they lie,

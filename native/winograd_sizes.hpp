@@ -8,13 +8,28 @@ namespace pellucid {
 
 // What kernels/winograd*.hpp need of memory, in lanes; pellucid/engine/winograd.py plans with the same numbers.
 
-inline constexpr int kPoints = 6;                          // values along one axis under a tile
-inline constexpr int kTilesAtOnce = 32;                    // whose inputs the weight gradient keeps transformed
-inline constexpr int kWeightsInputs = 2;                   // most channels that it takes together
-inline constexpr int kZeros = 4 * kTilesAtOnce + kPoints;  // a row of inputs for so many tiles
+inline constexpr int kSide = 4;  // of a tile of outputs
+
+// F(4×4, 5×5), tile by tile.
+inline constexpr int kFive = 5;
+inline constexpr int kPointsOfFive = 8;                              // values along one axis under a tile
+inline constexpr int kTilesOfFive = 16;                              // whose X the weight gradient keeps,
+inline constexpr int kChannelsOfFive = 6;                            // of so many channels at most
+inline constexpr int kZeros = kSide * kTilesOfFive + kPointsOfFive;  // a row of inputs for so many tiles
+
+// From one row to the next of δ halfway to V, with a tile between them: the writes of a tile would meet in the same
+// place of the cache were it a power of two.
+static constexpr std::ptrdiff_t row_of_five(std::ptrdiff_t filters, std::ptrdiff_t tiles) {
+    return (filters * tiles + 1) * kSide;
+}
+
+// Lanes that the weight gradient takes for a row of inputs, X and sums.
+static constexpr std::ptrdiff_t sums_of_five(std::ptrdiff_t filters) {
+    return kZeros + kChannelsOfFive * kPointsOfFive * (kTilesOfFive + vectors_of(filters) * kLanes);
+}
 
 // F(4×4, 3×3) by points.
-inline constexpr int kSide = 4;          // of a tile of outputs
+inline constexpr int kPoints = 6;        // values along one axis under a tile
 inline constexpr int kGroup = 4;         // tiles that are taken together
 inline constexpr int kPointTile = 4;     // filters, or channels, of a register tile; 16 is a multiple of it
 inline constexpr int kFilterBlock = 64;  // filters, at most, whose products wait together for their last transform
@@ -57,31 +72,30 @@ static inline std::ptrdiff_t point_weights_in_turn(std::ptrdiff_t channels, std:
 }
 
 // Floats of a step's packed weights, forward and perhaps for dx.
-static inline std::ptrdiff_t winograd_packed(int side, std::ptrdiff_t channels, std::ptrdiff_t filters, bool dx) {
-    if (side == kSide) return point_weights(channels, filters) + (dx ? point_weights(filters, channels) : 0);
-    return kPoints * kPoints * channels * filters * (dx ? 2 : 1);
+static inline std::ptrdiff_t winograd_packed(int kernel, std::ptrdiff_t channels, std::ptrdiff_t filters, bool dx) {
+    if (kernel == 3) return point_weights(channels, filters) + (dx ? point_weights(filters, channels) : 0);
+    return kPointsOfFive * kPointsOfFive * channels * filters * (dx ? 2 : 1);
 }
 
 // For a thread alone: zeros, then what the hungrier of dx and the weight gradient keeps; forward needs less.
-static inline std::ptrdiff_t winograd_scratch(int side, std::ptrdiff_t channels, std::ptrdiff_t filters) {
-    if (side == kSide) {
+static inline std::ptrdiff_t winograd_scratch(int kernel, std::ptrdiff_t channels, std::ptrdiff_t filters) {
+    if (kernel == 3) {
         const std::ptrdiff_t forward = point_maps_scratch(channels, filters),
                              dx = point_maps_scratch(filters, channels);
         const std::ptrdiff_t maps = forward > dx ? forward : dx, weights = point_sums_scratch(channels, filters);
         return kZeros + (maps > weights ? maps : weights);
     }
-    const std::ptrdiff_t dx = kPoints * (filters + kPoints * channels);
-    const std::ptrdiff_t sums = kLanes * vectors_of(filters);
-    const std::ptrdiff_t weights = kZeros + kWeightsInputs * kPoints * (kTilesAtOnce + sums);
+    const std::ptrdiff_t dx = kPointsOfFive * (filters + kPointsOfFive * channels);
+    const std::ptrdiff_t weights = sums_of_five(filters);
     return kZeros + (dx > weights ? dx : weights);
 }
 
 // In a block's arena: δ tile by tile, and Σ V ⊙ X with 16 filters to a vector.
-static inline std::ptrdiff_t winograd_notes(int side, const Slot& in, const Slot& out) {
-    if (side == kSide) return 0;
-    const std::ptrdiff_t down = (out.height + side - 1) / side, across = (out.width + side - 1) / side;
-    return out.channels * down * across * side * side +
-           std::ptrdiff_t{in.channels} * kPoints * kPoints * vectors_of(out.channels);
+static inline std::ptrdiff_t winograd_notes(int kernel, const Slot& in, const Slot& out) {
+    if (kernel == 3) return 0;
+    const std::ptrdiff_t down = (out.height + kSide - 1) / kSide, across = (out.width + kSide - 1) / kSide;
+    return kPointsOfFive * row_of_five(out.channels, down * across) +
+           std::ptrdiff_t{in.channels} * kPointsOfFive * kPointsOfFive * vectors_of(out.channels);
 }
 
 }  // namespace pellucid

@@ -197,7 +197,7 @@ void run(const Crew& crew) {
     const Batch& batch = crew.batch;
     for (int i = 0; i < program.step_count; ++i) {
         const Step& step = program.steps[i];
-        if (!crew.turn || step.tile != kSide) pack(program, step, batch.params, crew.space.packed, crew.team);
+        if (!crew.turn || step.tile != 3) pack(program, step, batch.params, crew.space.packed, crew.team);
         if (step.op == Op::kBatchNorm && !batch.training) {
             recall_norms(program, step, batch, crew.space.norms, crew.team);
         }

@@ -34,11 +34,11 @@ namespace {
 #include "kernels/response_norm.hpp"
 #include "kernels/softmax.hpp"
 #include "kernels/update.hpp"
-#include "kernels/winograd.hpp"
 #include "kernels/winograd_by_point.hpp"
 #include "kernels/winograd_by_point_pack.hpp"
 #include "kernels/winograd_by_point_weights.hpp"
-#include "kernels/winograd_weights.hpp"
+#include "kernels/winograd_five.hpp"
+#include "kernels/winograd_five_weights.hpp"
 
 // All threads of a split block wait here for each other; a thread with a block of its own waits for nobody.
 void wait_for_others([[maybe_unused]] Part part) {
@@ -107,8 +107,8 @@ bool is_pointwise(const Program& program, const Step& step) {
 
 void pack(const Program& program, const Step& step, const float* params, float* packed, Part part) {
     if (step.op != Op::kConv || is_pointwise(program, step)) return;
-    if (step.tile == 2) return pack_winograd<5>(program, step, params, packed, part);
-    if (step.tile == 4) return pack_by_point(program, step, params, packed, part);
+    if (step.tile == 5) return five::pack(program, step, params, packed, part);
+    if (step.tile == 3) return pack_by_point(program, step, params, packed, part);
     pack_weights(program, step, params, packed, part);
 }
 
@@ -133,9 +133,9 @@ const float* weights_by_point(const Here& h, const Step& step, bool dx) {
 
 void convolve(const Here& h, const Step& step) {
     const auto act = [&](lanes* y, int count) { activate(step.activation, step.alpha, y, count); };
-    if (step.tile == 2) {
-        winograd_forward<2>(h.program, step, h.arena, h.scratch, h.packed, h.batch.params, h.part, act);
-    } else if (step.tile == 4) {
+    if (step.tile == 5) {
+        five::forward(h.program, step, h.arena, h.scratch, h.packed, h.batch.params, h.part, act);
+    } else if (step.tile == 3) {
         const float* weights = weights_by_point(h, step, false);
         forward_by_point(h.program, step, h.arena, h.scratch, weights, h.batch.params, h.part, act);
     } else if (is_pointwise(h.program, step)) {
@@ -194,19 +194,18 @@ void forward(const Here& h, const Step& step) {
 
 // δ tile by tile is for both ways back of 5×5 kernels; they come after it.
 void lay_out_delta(const Here& h, const Step& step) {
-    if (step.side() == 2) return tile_delta<2>(h.program, step, h.arena, h.scratch, h.part);
+    if (step.winograd() == 5) five::lay_out_delta(h.program, step, h.arena, h.scratch, h.part);
 }
 
-template <int M>
 void weight_gradient_by_tiles(const Here& h, const Step& step, float* gradients) {
-    winograd_products_gradient<M>(h.program, step, h.arena, h.scratch, h.part);
+    five::sum_products(h.program, step, h.arena, h.scratch, h.part);
     wait_for_others(h.part);
-    winograd_weight_gradient<M>(h.program, step, h.arena, h.scratch, gradients, h.adds(), h.part);
+    five::weight_gradient(h.program, step, h.arena, h.scratch, gradients, h.adds(), h.part);
 }
 
 void weight_gradient(const Here& h, const Step& step, float* gradients) {
-    if (step.weights_tile == 2) return weight_gradient_by_tiles<2>(h, step, gradients);
-    if (step.weights_tile == 4) {
+    if (step.weights_tile == 5) return weight_gradient_by_tiles(h, step, gradients);
+    if (step.weights_tile == 3) {
         return weights_by_point(h.program, step, h.arena, h.scratch, gradients, h.adds(), h.part);
     }
     if (is_pointwise(h.program, step)) {
@@ -217,8 +216,8 @@ void weight_gradient(const Here& h, const Step& step, float* gradients) {
 }
 
 void input_gradient(const Here& h, const Step& step) {
-    if (step.tile == 2) return winograd_dx<2>(h.program, step, h.arena, h.scratch, h.packed, h.part);
-    if (step.tile == 4) {
+    if (step.tile == 5) return five::dx(h.program, step, h.arena, h.scratch, h.packed, h.part);
+    if (step.tile == 3) {
         return dx_by_point(h.program, step, h.arena, h.scratch, weights_by_point(h, step, true), h.part);
     }
     if (is_pointwise(h.program, step)) return pointwise_dx(h.program, step, h.arena, h.batch.params, h.part);
@@ -227,7 +226,7 @@ void input_gradient(const Here& h, const Step& step) {
 
 void backward_convolution(const Here& h, const Step& step, float* gradients) {
     if (step.bias >= 0) bias_gradient(h.program, step, h.arena, gradients, h.part, h.adds());
-    if (step.side() == 2 && (step.weights_tile || step.needs_dx)) {
+    if (step.winograd() == 5 && (step.weights_tile || step.needs_dx)) {
         lay_out_delta(h, step);
         wait_for_others(h.part);
     }

@@ -39,6 +39,9 @@ inline void keep_in_register([[maybe_unused]] piece& v) {
 #endif
 }
 
+// Of functions that take arrays which are to stay in registers.
+#define PELLUCID_INLINE [[gnu::always_inline]] inline
+
 // Before a loop over an array that is to stay in registers: GCC leaves some loops as they are, and the array in memory.
 #if defined(__clang__)
 #define PELLUCID_UNROLL _Pragma("unroll")

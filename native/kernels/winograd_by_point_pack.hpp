@@ -9,7 +9,7 @@
 #include "winograd_transforms.hpp"
 
 inline constexpr int kTaps = 9;
-inline constexpr int kPointChannels = 64;  // whose X, four tiles of it, stays in the first cache
+inline constexpr int kPointChannels = 64;                // whose X, four tiles of it, stays in the first cache
 inline constexpr std::ptrdiff_t kManyWeights = 1 << 20;  // more are written past the caches, which they would only fill
 
 // Where U[i,j] begins for channel c and the four filters of f.
@@ -29,12 +29,12 @@ void pack_points(const lanes* taps, int count, bool turned, float* to, std::ptrd
     for (int c = 0; c < count; ++c) {
         const lanes* first = taps + c * kTaps + (turned ? kTaps - 1 : 0);
         for (int k = 0; k < kKernel; ++k) {
-            transform_weights<kKernel>(first + k * step, kKernel * step, half[c] + k, kKernel);
+            transform_weights(first + k * step, kKernel * step, half[c] + k, kKernel);
         }
     }
     for (int i = 0; i < kPoints; ++i) {
         lanes u[kPointChannels][kPoints];
-        for (int c = 0; c < count; ++c) transform_weights<kKernel>(half[c] + i * kKernel, 1, u[c], 1);
+        for (int c = 0; c < count; ++c) transform_weights(half[c] + i * kKernel, 1, u[c], 1);
         for (int j = 0; j < kPoints; ++j) {
             for (int f = 0; f < kLanes; f += kPointTile) {
                 float* here = to + (i * kPoints + j) * point + f * count;

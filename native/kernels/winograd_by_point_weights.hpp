@@ -137,9 +137,9 @@ inline void finish_weights(const Step& step, const Filters& w, const lanes* sums
         for (int j = 0; j < kPoints; ++j) {
             lanes column[kPoints];
             for (int i = 0; i < kPoints; ++i) column[i] = sums[(i * kPoints + j) * point + n * channel];
-            transform_weights_back<kKernel>(column, 1, half + j, kPoints);
+            transform_weights_back(column, 1, half + j, kPoints);
         }
-        for (int k = 0; k < kKernel; ++k) transform_weights_back<kKernel>(half + k * kPoints, 1, dw + k * kKernel, 1);
+        for (int k = 0; k < kKernel; ++k) transform_weights_back(half + k * kPoints, 1, dw + k * kKernel, 1);
         for (int tap = 0; tap < kTaps; ++tap) taps[n * kTaps + (step.flip ? kTaps - 1 - tap : tap)] = dw[tap];
     }
     for (int i = 0; i < kTaps; ++i) turn(taps + i * kLanes, 1, kLanes, rows + i, kTaps);

@@ -38,7 +38,7 @@ void transform_edge_input(const V* x, V* t) {
 // Aᵀp: N outputs from the products that are taken, `step` apart.
 template <int N, typename V>
 void transform_edge_products(const V* p, std::ptrdiff_t step, V* y) {
-    if constexpr (N == kSide) return transform_products<kSide>(p, step, y);
+    if constexpr (N == kSide) return transform_products(p, step, y);
     y[0] = p[0] + p[step];
     if constexpr (N == 2) {
         y[0] += p[2 * step];
@@ -55,7 +55,7 @@ void transform_edge_products(const V* p, std::ptrdiff_t step, V* y) {
 // A dy of N values; points that are not taken get 0.
 template <int N, typename V>
 void transform_edge_back(const V* dy, V* v) {
-    if constexpr (N == kSide) return transform_output_back<kSide>(dy, 1, v);
+    if constexpr (N == kSide) return transform_output_back(dy, 1, v);
     v[0] = dy[0];
     v[5] = dy[N - 1];
     if constexpr (N == 1) {

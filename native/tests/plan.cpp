@@ -12,13 +12,13 @@ std::size_t index(int slot) { return static_cast<std::size_t>(slot); }
 
 std::ptrdiff_t lanes_of(const Slot& slot) { return slot.channels * slot.plane(); }
 
-int tile_side(const Step& step, const Slot& out) {
-    const int kernel = step.rows.kernel, side = kPoints + 1 - kernel;
-    bool fits = step.groups == 1 && (kernel == 3 || kernel == 5) && std::min(out.height, out.width) >= side;
+int tile_kernel(const Step& step, const Slot& out) {
+    const int kernel = step.rows.kernel;
+    bool fits = step.groups == 1 && (kernel == 3 || kernel == 5) && std::min(out.height, out.width) >= kSide;
     for (const Axis& axis : {step.rows, step.columns}) {
         fits = fits && axis.kernel == kernel && axis.stride == 1 && axis.dilation == 1;
     }
-    return fits ? side : 0;
+    return fits ? kernel : 0;
 }
 
 // Which slots have a δ, and what each step does with those of its inputs.
@@ -60,10 +60,10 @@ void connect(const Net& net, Layout& found) {
 void widen(const Step& step, Slot& in, Slot& out) {
     const Axis& axis = step.columns;
     const int reach = axis.stride * (out.width - 1) + axis.dilation * (axis.kernel - 1);
-    const int side = step.side(), beyond = side && side != kSide ? (side - out.width % side) % side : 0;
+    const int beyond = step.winograd() == kFive ? (kSide - out.width % kSide) % kSide : 0;
     in.border = std::max({in.border, axis.before, reach - axis.before - (in.width - 1) + beyond});
     out.border = std::max(out.border, beyond);
-    if (step.needs_dx && step.tile == kSide) {
+    if (step.needs_dx && step.tile == 3) {
         const int before = axis.kernel - 1 - axis.before;
         out.border = std::max({out.border, before, in.width + axis.kernel - 1 - before - out.width});
     }
@@ -119,9 +119,9 @@ void place_notes(Layout& found, Step& step, auto&& place) {
     if (step.op == Op::kMaxPool || step.op == Op::kResponseNorm) {
         step.scratch = place(static_cast<std::ptrdiff_t>(out.channels) * out.height * out.width);
     }
-    if (step.side()) {
-        step.scratch = place(winograd_notes(step.side(), in, out));
-        found.scratch = std::max(found.scratch, winograd_scratch(step.side(), in.channels, out.channels));
+    if (step.winograd()) {
+        step.scratch = place(winograd_notes(step.winograd(), in, out));
+        found.scratch = std::max(found.scratch, winograd_scratch(step.winograd(), in.channels, out.channels));
     }
 }
 
@@ -133,7 +133,7 @@ void place_packed_weights(Layout& found) {
         for (Runner::Plan& plan : found.plans) {
             Step& step = plan.step;
             const Slot &in = found.slots[index(step.input)], &out = found.slots[index(step.output)];
-            if (step.op != Op::kConv || (step.tile == kSide) != by_points) continue;
+            if (step.op != Op::kConv || (step.tile == 3) != by_points) continue;
             if (by_points && longest == 0) found.by_points = found.packed = vectors_of(found.packed) * kLanes;
             step.packed = found.packed;
             const int weights = in.channels / step.groups * out.channels * step.rows.kernel * step.columns.kernel;
@@ -158,9 +158,9 @@ Layout Net::layout(std::ptrdiff_t gap) const {
     for (Runner::Plan& plan : found.plans) {
         Step& step = plan.step;
         if (step.op != Op::kConv) continue;
-        const int side = tile_side(step, slots[index(step.output)]);
-        step.weights_tile = tiled == Tiled::kNone || tiled == Tiled::kMaps ? 0 : side;
-        step.tile = tiled == Tiled::kAll || tiled == Tiled::kMaps ? side : 0;
+        const int kernel = tile_kernel(step, slots[index(step.output)]);
+        step.weights_tile = tiled == Tiled::kNone || tiled == Tiled::kMaps ? 0 : kernel;
+        step.tile = tiled == Tiled::kAll || tiled == Tiled::kMaps ? kernel : 0;
         widen(step, found.slots[index(step.input)], found.slots[index(step.output)]);
     }
     share_borders(*this, found);

@@ -60,9 +60,9 @@ def notes(step: Step, slots: list[Slot]) -> int:
     out = slots[step.output]
     if step.op in ("max_pool", "response_norm"):
         return out.channels * out.height * out.width
-    if (side := step.side) == 2:
-        tiles = -(-out.height // side) * -(-out.width // side)
-        return out.channels * tiles * side**2 + slots[step.input].channels * 36 * -(-out.channels // 16)
+    if step.winograd == 5:
+        tiles = -(-out.height // 4) * -(-out.width // 4)
+        return 8 * (out.channels * tiles + 1) * 4 + slots[step.input].channels * 64 * -(-out.channels // 16)
     return 0
 
 

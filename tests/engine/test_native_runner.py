@@ -220,20 +220,21 @@ def step_of(scratch: int = 0, **fields: Any) -> dict[str, Any]:
 
 
 TILED = {"op": "conv", "input": 0, "output": 1, "weight": 0, "needs_dx": False, "rows": (3, 1, 1, 1),
-         "columns": (3, 1, 1, 1), "tile": 4, "weights_tile": 4, "scratch": 0}  # fmt: skip
+         "columns": (3, 1, 1, 1), "tile": 3, "weights_tile": 3, "scratch": 0}  # fmt: skip
 #: 2 maps of 5×6 become 3 of 5×6
 MAPS = [(2, 5, 6, 1, 0, 80), (3, 5, 6, 1, 160, 280)]
 ARENA = 400
-#: a row of zeros for 32 tiles; X of 4 channels, V of 16 filters, each with room for one more of four tiles; the sums
-SCRATCH = 4 * 32 + 6 + 36 * (4 * 5 + 4 * 17 + 4)
+#: a row of zeros for 16 tiles of 5×5; X of 4 channels, V of 16 filters, each with room for one more of four tiles; sums
+SCRATCH = 4 * 16 + 8 + 36 * (4 * 5 + 4 * 17 + 4)
 #: a vector of filters for every channel, and one more, at each point
 PACKED = 36 * (2 + 1) * 16
 PACKED_FOR_DX = 36 * (3 + 1) * 16
 
-#: the same maps through 5×5: 3·3 tiles of 2×2; two rows of zeros for 32 tiles, 2 channels · 6 of 32 tiles and 16 sums
-FIVE = {"rows": (5, 1, 1, 2), "columns": (5, 1, 1, 2), "tile": 2, "weights_tile": 2, "scratch": 380}
-ROOM_OF_FIVE = {"slots": [(2, 5, 6, 2, 0, 100), (3, 5, 6, 0, 200, 290)], "arena": 380 + 3 * 9 * 4 + 2 * 36,
-                "parameters": 150, "packed": 2 * 3 * 36, "scratch": 2 * (4 * 32 + 6) + 2 * 6 * (32 + 16)}  # fmt: skip
+#: the same maps through 5×5: 2·2 tiles, 8 rows of them and one tile more; zeros and a row of inputs for 16 tiles, and
+#: X of these and sums of 16 filters for 6 channels · 8 points
+FIVE = {"rows": (5, 1, 1, 2), "columns": (5, 1, 1, 2), "tile": 5, "weights_tile": 5, "scratch": 580}
+ROOM_OF_FIVE = {"slots": [(2, 5, 6, 4, 0, 140), (3, 5, 6, 2, 280, 430)], "arena": 580 + 8 * (3 * 4 + 1) * 4 + 2 * 64,
+                "parameters": 150, "packed": 2 * 3 * 64, "scratch": 2 * (4 * 16 + 8) + 6 * 8 * (16 + 16)}  # fmt: skip
 
 
 def tiled(step: dict[str, Any], **changed: Any) -> Any:
@@ -255,11 +256,11 @@ def test_tiles_that_fit_to_the_last_number_are_taken() -> None:
 @pytest.mark.parametrize(
     ("step", "changed", "message"),
     [
-        ({"weights_tile": 2}, {}, "tiles of two sizes"),
-        ({"tile": 2}, {}, "tiles of two sizes"),
-        ({"tile": 3, "weights_tile": 3}, {}, "a tile of unknown size"),
-        ({"tile": -4, "weights_tile": -4}, {}, "a tile of unknown size"),
-        ({"tile": 2, "weights_tile": 2}, {}, "tiles do not fit the window"),
+        ({"weights_tile": 5}, {}, "tiles for two kernels"),
+        ({"tile": 5}, {}, "tiles for two kernels"),
+        ({"tile": 4, "weights_tile": 4}, {}, "tiles for an unknown kernel"),
+        ({"tile": -3, "weights_tile": -3}, {}, "tiles for an unknown kernel"),
+        ({"tile": 5, "weights_tile": 5}, {}, "tiles do not fit the window"),
         ({"rows": (3, 2, 1, 1)}, {}, "tiles do not fit the window"),
         ({"columns": (3, 1, 2, 1)}, {}, "tiles do not fit the window"),
         ({"columns": (5, 1, 1, 1)}, {"parameters": 90}, "tiles do not fit the window"),
@@ -276,7 +277,7 @@ def test_tiles_that_fit_to_the_last_number_are_taken() -> None:
         ({}, {"packed": PACKED - 1}, "packed weights have no room"),
         ({"packed": 4}, {"packed": PACKED + 4}, "do not begin with a vector"),
         ({"needs_dx": True}, {"packed": PACKED + PACKED_FOR_DX - 1}, "packed weights have no room"),
-        (FIVE, {**ROOM_OF_FIVE, "packed": 2 * 3 * 36 - 1}, "packed weights have no room"),
+        (FIVE, {**ROOM_OF_FIVE, "packed": 2 * 3 * 64 - 1}, "packed weights have no room"),
     ],
 )
 def test_tiles_that_do_not_fit_are_refused(step: dict[str, Any], changed: dict[str, Any], message: str) -> None:

@@ -163,12 +163,12 @@ def test_whatever_a_convolution_reads_beyond_the_edges_is_border(name: str) -> N
         columns = read_columns(step, output.width)
         assert columns.min() >= -source.border
         assert columns.max() <= source.width - 1 + source.border
-        if (side := step.side) == 2:
-            # Tiles begin at every M-th output; the last one ends beyond the edge.
-            tiles = -(-output.width // side)
-            assert side * (tiles - 1) - step.columns[3] + 5 <= source.width - 1 + source.border
-            assert side * tiles <= output.width + output.border
-        if step.needs_dx and step.tile == 4:
+        if step.winograd == 5:
+            # Tiles begin at every fourth output; the last one ends beyond the edge.
+            tiles = -(-output.width // 4)
+            assert 4 * (tiles - 1) - step.columns[3] + 7 <= source.width - 1 + source.border
+            assert 4 * tiles <= output.width + output.border
+        if step.needs_dx and step.tile == 3:
             # dx reads δ as forward reads the inputs, with the kernel turned.
             before = 2 - step.columns[3]
             assert output.border >= before
@@ -184,9 +184,9 @@ def test_packed_weights_have_room(name: str) -> None:
     program = lower(layers, shape)
     given = sent(program)
     convolutions = [step for step in program.steps if step.op == "conv"]
-    convolutions.sort(key=lambda step: step.tile == 4)  # those by points come last
+    convolutions.sort(key=lambda step: step.tile == 3)  # those by points come last
     starts = [step.packed for step in convolutions] + [given.packed]
-    by_points = [(start, step) for step, start in zip(convolutions, starts, strict=False) if step.tile == 4]
+    by_points = [(start, step) for step, start in zip(convolutions, starts, strict=False) if step.tile == 3]
     assert given.by_points == (by_points[0][0] if by_points else given.packed)
     assert not by_points or given.by_points % lowering.LANES == 0
     longest = 0
@@ -199,11 +199,11 @@ def test_packed_weights_have_room(name: str) -> None:
         both = 0 if as_they_are else count * (1 + step.needs_dx)
         if step.tile:
             channels, filters = program.slots[step.input].channels, program.slots[step.output].channels
-            # 36 points; by points, what forward and dx put into the lanes comes in whole vectors, and one more at each.
+            # 64 points; 36 where what forward and dx put into the lanes comes in whole vectors, and one more at each.
             ways = [(channels, filters), (filters, channels)][: 1 + step.needs_dx]
-            both = sum(36 * (16 * (a * -(-b // 16) + 1) if step.tile == 4 else a * b) for a, b in ways)
+            both = sum(36 * 16 * (a * -(-b // 16) + 1) if step.tile == 3 else 64 * a * b for a, b in ways)
         assert both <= end - start < both + lowering.LANES  # those by points begin with a vector
-        if step.tile == 4:  # where they take one place in turn, the longest of them must fit
+        if step.tile == 3:  # where they take one place in turn, the longest of them must fit
             longest = max(longest, *(36 * 16 * (a * -(-b // 16) + 1) for a, b in ways))
     assert given.in_turn == given.by_points + longest
 
@@ -213,7 +213,7 @@ def test_a_layer_may_keep_to_the_direct_way() -> None:
         step = lower([Conv2d(16, 3, padding=1, **settings), Flatten()], (8, 9, 9)).steps[0]
         return step.tile, step.weights_tile
 
-    assert tiles() == (4, 4)
+    assert tiles() == (3, 3)
     assert tiles(winograd=False) == (0, 0)
 
 

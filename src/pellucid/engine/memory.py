@@ -161,8 +161,8 @@ def _notes(slots: Sequence[Slot], step: Step, now: int, back: int) -> Piece:
     source, output = slots[step.input], slots[step.output]
     if step.op in _NOTE_FORWARD:
         return Piece(prod((output.channels, output.height, output.width)), now, back)
-    if step.side and back > now:
-        lanes = winograd.arena_lanes(step.side, source.channels, output.channels, output.height, output.width)
+    if step.winograd and back > now:
+        lanes = winograd.arena_lanes(step.winograd, source.channels, output.channels, output.height, output.width)
         return Piece(lanes, back, back)
     return Piece(0, 0, -1)
 

@@ -111,10 +111,10 @@ class Program:
 
     def _set_tiles(self, step: Step) -> None:
         source, output = self.slots[step.input], self.slots[step.output]
-        side = tiles.side(step.rows, step.columns, output.height, output.width)
-        step.tile = side if tiles.pays_for_maps(source.channels) else 0
+        kernel = tiles.kernel(step.rows, step.columns, output.height, output.width)
+        step.tile = kernel if tiles.pays_for_maps(source.channels) else 0
         weighs = tiles.pays_for_weights(step.rows[0], source.channels, output.channels)
-        step.weights_tile = side if weighs else 0
+        step.weights_tile = kernel if weighs else 0
 
     def max_pool(self, slot: int, shape: Shape, rows: Window, columns: Window) -> int:
         """Add a max pooling.
@@ -316,16 +316,16 @@ class Program:
         self._place_packed_weights()
         for step in self.steps:
             source, output = self.slots[step.input], self.slots[step.output]
-            if step.side:
-                self._scratch = max(self._scratch, tiles.scratch_lanes(step.side, source.channels, output.channels))
+            if step.winograd:
+                self._scratch = max(self._scratch, tiles.scratch_lanes(step.winograd, source.channels, output.channels))
             self._require_countable(step, source.lanes, output.lanes, *step.rows, *step.columns)
 
     def _place_packed_weights(self) -> None:
         """Give every convolution's packed weights a place; those by points come last, or take one place in turn."""
         convolutions = [step for step in self.steps if step.op == "conv"]
-        by_points = [step for step in convolutions if step.tile == tiles.SIDE_BY_POINT]
+        by_points = [step for step in convolutions if step.tile == tiles.BY_POINT]
         self._packed, longest = 0, 0
-        for step in [step for step in convolutions if step.tile != tiles.SIDE_BY_POINT]:
+        for step in [step for step in convolutions if step.tile != tiles.BY_POINT]:
             step.packed = self._packed
             self._packed += sum(self._packed_weights(step))
         if by_points:
@@ -371,11 +371,11 @@ class Program:
         kernel, stride, dilation, before = step.columns
         after = stride * (output.width - 1) + dilation * (kernel - 1) - before - (source.width - 1)
         source.border = max(source.border, before, after)
-        if step.side and step.side != tiles.SIDE_BY_POINT:
-            beyond = -output.width % step.side  # pixels of the last tile that lie outside
+        if step.winograd and step.winograd != tiles.BY_POINT:
+            beyond = -output.width % tiles.SIDE  # pixels of the last tile that lie outside
             source.border = max(source.border, after + beyond)
             output.border = max(output.border, beyond)
-        if step.needs_dx and step.tile == tiles.SIDE_BY_POINT:
+        if step.needs_dx and step.tile == tiles.BY_POINT:
             before = kernel - 1 - before
             output.border = max(output.border, before, source.width + kernel - 1 - before - output.width)
             return

@@ -100,8 +100,8 @@ class Step:
     scale: list[float] = field(default_factory=list[float])
 
     @property
-    def side(self) -> int:
-        """Side of the tiles, whatever they are for; 0 if there are none."""
+    def winograd(self) -> int:
+        """Edge of the kernels that its tiles are for, 3 or 5, whichever passes take them; 0 if there are none."""
         return max(self.tile, self.weights_tile)
 
     @property

@@ -6,36 +6,42 @@ import os
 
 from pellucid.layers.base import Window
 
-#: values along one axis under a tile: F(m, r) takes m outputs from m + r − 1 = 6 inputs
-POINTS = 6
+#: side of a tile of outputs
+SIDE = 4
+#: edge of the kernels whose tiles are taken point by point
+BY_POINT = 3
+#: values along one axis under a tile: F(4, r) takes four outputs from r + 3 inputs
+POINTS = {3: 6, 5: 8}
 #: these are the numbers of native/winograd_sizes.hpp, for which the compiled part looks when it takes a program
-_TILES_AT_ONCE = 32
-#: channels of one register tile of the weight gradient
-_WEIGHTS_CHANNELS = 2
-_ZEROS = 4 * _TILES_AT_ONCE + POINTS
+_TILES_AT_ONCE = 16
+_CHANNELS_AT_ONCE = 6
+_ZEROS = SIDE * _TILES_AT_ONCE + POINTS[5]
 _LANES = 16
-#: F(4×4, 3×3): side of a tile, tiles that are taken together, filters of a register tile, filters of a block, and
-#: channels or filters of a block of the weight gradient
-SIDE_BY_POINT = 4
+#: F(4×4, 3×3): tiles that are taken together, filters of a register tile, filters of a block, and channels or filters
+#: of a block of the weight gradient
 _GROUP = 4
 _TILE = 4
 _FILTER_BLOCK = 64
 _SUM_BLOCK = 128
 
 
-def side(rows: Window, columns: Window, height: int, width: int) -> int:
-    """Return the side of the tiles for a convolution with such windows and outputs; 0 for the direct way."""
-    kernel = rows[0]
-    if columns[0] != kernel or kernel not in (3, 5) or (rows[1:3], columns[1:3]) != ((1, 1), (1, 1)):
+def kernel(rows: Window, columns: Window, height: int, width: int) -> int:
+    """Return the edge of a kernel that goes Winograd's way, 3 or 5, over so many outputs; 0 for the direct way."""
+    edge = rows[0]
+    if columns[0] != edge or edge not in POINTS or (rows[1:3], columns[1:3]) != ((1, 1), (1, 1)):
         return 0
-    found = POINTS + 1 - kernel
-    if os.environ.get("PELLUCID_WINOGRAD") == "0" or min(height, width) < found:
+    if os.environ.get("PELLUCID_WINOGRAD") == "0" or min(height, width) < SIDE:
         return 0
-    return found
+    return edge
 
 
 def pays_for_maps(channels: int) -> bool:
-    """Tell whether forward and dx gain: all channels share what the transforms of outputs cost."""
+    """Tell whether forward and dx gain: all channels share what the transforms of outputs cost.
+
+    Those of images do not, although 5×5 kernels would gain a little there: where a picture has one colour, the direct
+    way gives every pixel the very same number, and 0 where there is nothing, which rounding would move off a ReLU's
+    kink.
+    """
     return channels >= 4
 
 
@@ -44,32 +50,33 @@ def pays_for_weights(kernel: int, channels: int, filters: int) -> bool:
     return kernel == 5 or (channels >= 8 and filters >= _LANES)
 
 
-def packed_floats(side: int, channels: int, filters: int) -> int:
+def packed_floats(kernel: int, channels: int, filters: int) -> int:
     """Return how many numbers the transformed weights are, for one way; by points, in vectors and one more a point."""
-    if side == SIDE_BY_POINT:
-        return POINTS**2 * (channels * -(-filters // _LANES) + 1) * _LANES
-    return POINTS**2 * channels * filters
+    points = POINTS[kernel] ** 2
+    if kernel == BY_POINT:
+        return points * (channels * -(-filters // _LANES) + 1) * _LANES
+    return points * channels * filters
 
 
-def arena_lanes(side: int, channels: int, filters: int, height: int, width: int) -> int:
+def arena_lanes(kernel: int, channels: int, filters: int, height: int, width: int) -> int:
     """Return the vectors of a block for δ tile by tile, and for Σ V ⊙ X with 16 filters to a vector."""
-    if side == SIDE_BY_POINT:
+    if kernel == BY_POINT:
         return 0
-    tiles = -(-height // side) * -(-width // side)
-    return filters * tiles * side**2 + channels * POINTS**2 * -(-filters // _LANES)
+    tiles = -(-height // SIDE) * -(-width // SIDE)
+    return POINTS[kernel] * (filters * tiles + 1) * SIDE + channels * POINTS[kernel] ** 2 * -(-filters // _LANES)
 
 
-def scratch_lanes(side: int, channels: int, filters: int) -> int:
+def scratch_lanes(kernel: int, channels: int, filters: int) -> int:
     """Return the vectors that a thread needs for itself, the largest of forward, dx and weight gradient."""
-    if side == SIDE_BY_POINT:
+    points = POINTS[kernel]
+    if kernel == BY_POINT:
         ways = ((channels, filters), (filters, channels))
         maps = max(_point_step(c) + _point_step(_block(f, _FILTER_BLOCK, _TILE)) for c, f in ways)
         c, f = _block(channels, _SUM_BLOCK, _TILE), _block(filters, _SUM_BLOCK, _LANES)
-        return _ZEROS + POINTS**2 * max(maps, _point_step(c) + _point_step(f) + c * (f // _LANES))
-    forward = POINTS**2 * channels
-    back = POINTS * filters + forward
-    weights = _ZEROS + _WEIGHTS_CHANNELS * POINTS * (_TILES_AT_ONCE + -(-filters // _LANES) * _LANES)
-    return _ZEROS + max(back, weights)
+        return _ZEROS + points**2 * max(maps, _point_step(c) + _point_step(f) + c * (f // _LANES))
+    back = points * filters + points**2 * channels
+    sums = _ZEROS + _CHANNELS_AT_ONCE * points * (_TILES_AT_ONCE + -(-filters // _LANES) * _LANES)
+    return _ZEROS + max(back, sums)
 
 
 def _block(count: int, most: int, tile: int) -> int:

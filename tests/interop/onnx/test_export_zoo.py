@@ -54,7 +54,8 @@ def test_the_same_outputs(name: str) -> None:
     outputs = net.forward(x)
     slack = 1e-5 * float(abs(outputs).max())
     np.testing.assert_allclose(run(export_bytes(net, activation=False), x), outputs, rtol=0, atol=slack)
-    np.testing.assert_allclose(run(export_bytes(net), x), net.predict(x), rtol=0, atol=1e-5)
+    # Probabilities move by half as much as what they are made of, at most.
+    np.testing.assert_allclose(run(export_bytes(net), x), net.predict(x), rtol=0, atol=max(1e-5, slack / 2))
 
 
 @pytest.mark.slow  # 40 s of processor time, and 2.4 GB for VGG-19
