@@ -11,6 +11,7 @@
 #include "activation.hpp"
 #include "add.hpp"
 #include "piece.hpp"
+#include "sum_lanes.hpp"
 
 // Of a block with fewer than 16 samples, the lanes that count: 1, the others 0.
 inline lanes counted_lanes(const Batch& batch, int first) {
@@ -69,26 +70,69 @@ inline Moments measure(const lanes* x, int pitch, int rows, int width, lanes cou
     return {near + rest / m, about - rest * rest / m};
 }
 
+// Up to 16 pixels, of all maps one after the other, whose statistics are taken together.
+struct SixteenPixels {
+    int first, count;
+
+    SixteenPixels(const Slot& slot, int number)
+        : first(number * kLanes), count(at_most(kLanes, slot.channels * slot.height * slot.width - first)) {}
+
+    static int groups(const Slot& slot) { return vectors_of(slot.channels * slot.height * slot.width); }
+
+    // visit(i, row, column, length) for the runs of them that lie side by side, from pixel i of these on.
+    template <typename Visit>
+    void each_run(const Slot& slot, Visit visit) const {
+        for (int i = 0, length; i < count; i += length) {
+            const int row = (first + i) / slot.width, column = (first + i) % slot.width;
+            length = at_most(count - i, slot.width - column);
+            visit(i, row, column, length);
+        }
+    }
+};
+
+// The same for 16 pixels with a statistic each: sums over the lanes of 16 vectors at a time.
+inline void measure_pixels(const Slot& in, const lanes* arena, SixteenPixels pixels, lanes counted, int samples,
+                           Moments* moments) {
+    const double share = 1.0 / samples;
+    lanes x[kLanes]{}, deviations[kLanes]{}, squares[kLanes]{};
+    pixels.each_run(in, [&](int i, int row, int column, int length) {
+        const lanes* from = arena + in.value + std::ptrdiff_t{row} * in.pitch() + in.border + column;
+        for (int v = 0; v < length; ++v) x[i + v] = from[v];
+    });
+    for (int i = 0; i < kLanes; ++i) deviations[i] = x[i] * counted;
+    const lanes near = sum_lanes_of_16(deviations) * static_cast<float>(share);
+    for (int i = 0; i < kLanes; ++i) {
+        deviations[i] = (x[i] - near[i]) * counted;
+        squares[i] = deviations[i] * deviations[i];
+    }
+    const lanes rest = sum_lanes_of_16(deviations), about = sum_lanes_of_16(squares);
+    for (int i = 0; i < pixels.count; ++i) {
+        const double more = double{rest[i]};
+        moments[pixels.first + i] = {double{near[i]} + more * share, double{about[i]} - more * more * share};
+    }
+}
+
 inline void measure_block(const Program& program, const Step& step, const Batch& batch, int first, const lanes* arena,
                           Moments* moments, Part part) {
     const Slot& in = program.slots[step.input];
     const int samples = at_most(kLanes, batch.count - first);
     const lanes counted = counted_lanes(batch, first);
     moments += step.norm;
+    if (step.per_pixel) {
+        for (const int number : part.of(SixteenPixels::groups(in))) {
+            measure_pixels(in, arena, {in, number}, counted, samples, moments);
+        }
+        return;
+    }
     for (const int c : part.of(in.channels)) {
         const lanes* x = arena + in.value + c * in.plane() + in.border;
-        if (!step.per_pixel) {
-            moments[c] = measure(x, in.pitch(), in.height, in.width, counted, samples);
-            continue;
-        }
-        for (int pixel = 0; pixel < in.height * in.width; ++pixel) {
-            moments[c * in.height * in.width + pixel] =
-                measure(x + pixel / in.width * in.pitch() + pixel % in.width, 0, 1, 1, counted, samples);
-        }
+        moments[c] = measure(x, in.pitch(), in.height, in.width, counted, samples);
     }
 }
 
 inline float inverse_root(double variance, double eps) { return static_cast<float>(1.0 / std::sqrt(variance + eps)); }
+
+inline constexpr int kTogether = 64;  // statistics, of which the compiler makes vectors
 
 // The statistics of the batch, and what the running ones become; a sample's variance is unbiased with m/(m − 1).
 inline void combine_moments(const Program& program, const Step& step, const Batch& batch, const Moments* moments,
@@ -98,19 +142,27 @@ inline void combine_moments(const Program& program, const Step& step, const Batc
     const double pixels = step.per_pixel ? 1.0 : static_cast<double>(in.height) * in.width;
     float *mean = batch.state + step.state, *variance = mean + count;
     const double batches = variance[count], rate = step.momentum < 0.0 ? 1.0 / (batches + 1.0) : step.momentum;
-    for (const int i : part.of(count)) {
-        double m = 0.0;
-        Moments all{0.0, 0.0};
+    const Range mine = part.of(count);
+    for (int from = mine.from; from < mine.to; from += kTogether) {
+        const int some = at_most(kTogether, mine.to - from);
+        double m = 0.0, first[kTogether]{}, second[kTogether]{};
         for (int block = 0; block * kLanes < batch.count; ++block) {
-            const Moments& one = moments[block * program.norms + step.norm + i];
-            const double more = samples_of_block(batch, block) * pixels, apart = one.first - all.first;
-            all.first += apart * more / (m + more);
-            all.second += one.second + apart * apart * m * more / (m + more);
+            const Moments* one = moments + block * program.norms + step.norm + from;
+            const double more = samples_of_block(batch, block) * pixels, share = more / (m + more), weight = m * share;
+            for (int i = 0; i < some; ++i) {
+                const double apart = one[i].first - first[i];
+                first[i] += apart * share;
+                second[i] += one[i].second + apart * apart * weight;
+            }
             m += more;
         }
-        norms[step.norm + i] = {static_cast<float>(all.first), inverse_root(all.second / m, step.eps), 0.0f, 0.0f};
-        mean[i] = static_cast<float>((1.0 - rate) * mean[i] + rate * all.first);
-        variance[i] = static_cast<float>((1.0 - rate) * variance[i] + rate * all.second / (m - 1.0));
+        const double share = 1.0 / m, unbiased = rate / (m - 1.0), kept = 1.0 - rate;
+        for (int i = 0; i < some; ++i) {
+            norms[step.norm + from + i] = {static_cast<float>(first[i]), inverse_root(second[i] * share, step.eps),
+                                           0.0f, 0.0f};
+            mean[from + i] = static_cast<float>(kept * mean[from + i] + rate * first[i]);
+            variance[from + i] = static_cast<float>(kept * variance[from + i] + unbiased * second[i]);
+        }
     }
 }
 
@@ -157,38 +209,55 @@ inline void normalize(const Program& program, const Step& step, const Batch& bat
     }
 }
 
+// δ of 16 pixels with a statistic each through the activation, and their Σδ and Σδ·x̂.
+inline void measure_pixels_of_delta(const Step& step, const Slot& in, const Slot& out, const Norm* norms, lanes* arena,
+                                    SixteenPixels pixels, Moments* moments) {
+    lanes deltas[kLanes]{}, products[kLanes]{};
+    pixels.each_run(out, [&](int i, int row, int column, int length) {
+        const lanes* x = row_of(in, arena, in.value, row) + column;
+        lanes* dy = row_of(out, arena, out.delta, row) + column;
+        activate_backward(step.activation, step.alpha, row_of(out, arena, out.value, row) + column, dy, length);
+        for (int v = 0; v < length; ++v) {
+            deltas[i + v] = dy[v];
+            products[i + v] = dy[v] * (x[v] - norms[pixels.first + i + v].mean);
+        }
+    });
+    const lanes sums = sum_lanes_of_16(deltas), sums_of_products = sum_lanes_of_16(products);
+    for (int i = 0; i < pixels.count; ++i) {
+        const double inverse = double{norms[pixels.first + i].inverse};
+        moments[pixels.first + i] = {double{sums[i]}, double{sums_of_products[i]} * inverse};
+    }
+}
+
 // δ through the activation, and a block's Σδ and Σδ·x̂.
 inline void measure_delta(const Program& program, const Step& step, const Norm* norms, lanes* arena, Moments* moments,
                           Part part) {
     const Slot &in = program.slots[step.input], &out = program.slots[step.output];
     norms += step.norm;
     moments += step.norm;
-    const auto sum = [&](int row, int rows, int from, int width, std::ptrdiff_t i) {
-        const lanes* x = row_of(in, arena, in.value, row) + from;
-        const lanes* y = row_of(out, arena, out.value, row) + from;
-        lanes* dy = row_of(out, arena, out.delta, row) + from;
-        const float mean = norms[i].mean;
+    const auto sum = [&](int c) {
+        const lanes* x = row_of(in, arena, in.value, c * out.height);
+        const lanes* y = row_of(out, arena, out.value, c * out.height);
+        lanes* dy = row_of(out, arena, out.delta, c * out.height);
+        const float mean = norms[c].mean;
         const auto activated = [&](int u) {
-            activate_backward(step.activation, step.alpha, y + u * out.pitch(), dy + u * out.pitch(), width);
+            activate_backward(step.activation, step.alpha, y + u * out.pitch(), dy + u * out.pitch(), out.width);
         };
         lanes sums, products;
-        sum_rows(rows, width, &sums, &products, activated,
+        sum_rows(out.height, out.width, &sums, &products, activated,
                  [&](int part_of_lanes, int u, int v, piece& first, piece& second) {
                      const piece delta = *pieces(dy + u * out.pitch() + v, part_of_lanes);
                      first += delta;
                      second += delta * (*pieces(x + u * in.pitch() + v, part_of_lanes) - mean);
                  });
-        moments[i] = {sum_in_double(sums), sum_in_double(products) * norms[i].inverse};
+        moments[c] = {sum_in_double(sums), sum_in_double(products) * norms[c].inverse};
     };
-    for (const int c : part.of(out.channels)) {
-        if (!step.per_pixel) {
-            sum(c * out.height, out.height, 0, out.width, c);
-            continue;
-        }
-        for (int pixel = 0; pixel < out.height * out.width; ++pixel) {
-            const int row = c * out.height + pixel / out.width;
-            sum(row, 1, pixel % out.width, 1, c * out.height * out.width + pixel);
-        }
+    if (!step.per_pixel) {
+        for (const int c : part.of(out.channels)) sum(c);
+        return;
+    }
+    for (const int number : part.of(SixteenPixels::groups(out))) {
+        measure_pixels_of_delta(step, in, out, norms, arena, {out, number}, moments);
     }
 }
 
@@ -197,7 +266,7 @@ inline void combine_delta(const Program& program, const Step& step, const Batch&
                           Norm* norms, float* gradients, int sets, Part part) {
     const Slot& in = program.slots[step.input];
     const int count = static_cast<int>(statistics(in, step));
-    const double m = batch.count * (step.per_pixel ? 1.0 : static_cast<double>(in.height) * in.width);
+    const double share = 1.0 / (batch.count * (step.per_pixel ? 1.0 : static_cast<double>(in.height) * in.width));
     for (const int i : part.of(count)) {
         Moments all{0.0, 0.0};
         for (int block = 0; block * kLanes < batch.count; ++block) {
@@ -205,8 +274,8 @@ inline void combine_delta(const Program& program, const Step& step, const Batch&
             all.first += one.first;
             all.second += one.second;
         }
-        norms[step.norm + i].delta = static_cast<float>(all.first / m);
-        norms[step.norm + i].product = static_cast<float>(all.second / m);
+        norms[step.norm + i].delta = static_cast<float>(all.first * share);
+        norms[step.norm + i].product = static_cast<float>(all.second * share);
         for (int set = 0; set < sets; ++set) {
             float* own = gradients + set * program.parameters;
             own[step.bias + i] = set == 0 ? static_cast<float>(all.first) : 0.0f;
