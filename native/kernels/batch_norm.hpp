@@ -267,19 +267,27 @@ inline void combine_delta(const Program& program, const Step& step, const Batch&
     const Slot& in = program.slots[step.input];
     const int count = static_cast<int>(statistics(in, step));
     const double share = 1.0 / (batch.count * (step.per_pixel ? 1.0 : static_cast<double>(in.height) * in.width));
-    for (const int i : part.of(count)) {
-        Moments all{0.0, 0.0};
+    const Range mine = part.of(count);
+    for (int from = mine.from; from < mine.to; from += kTogether) {
+        const int some = at_most(kTogether, mine.to - from);
+        double first[kTogether]{}, second[kTogether]{};
         for (int block = 0; block * kLanes < batch.count; ++block) {
-            const Moments& one = moments[block * program.norms + step.norm + i];
-            all.first += one.first;
-            all.second += one.second;
+            const Moments* one = moments + block * program.norms + step.norm + from;
+            for (int i = 0; i < some; ++i) {
+                first[i] += one[i].first;
+                second[i] += one[i].second;
+            }
         }
-        norms[step.norm + i].delta = static_cast<float>(all.first * share);
-        norms[step.norm + i].product = static_cast<float>(all.second * share);
-        for (int set = 0; set < sets; ++set) {
-            float* own = gradients + set * program.parameters;
-            own[step.bias + i] = set == 0 ? static_cast<float>(all.first) : 0.0f;
-            own[step.weight + i] = set == 0 ? static_cast<float>(all.second) : 0.0f;
+        for (int i = 0; i < some; ++i) {
+            norms[step.norm + from + i].delta = static_cast<float>(first[i] * share);
+            norms[step.norm + from + i].product = static_cast<float>(second[i] * share);
+            gradients[step.bias + from + i] = static_cast<float>(first[i]);
+            gradients[step.weight + from + i] = static_cast<float>(second[i]);
+        }
+        for (int set = 1; set < sets; ++set) {
+            float *bias = gradients + set * program.parameters + step.bias + from,
+                  *weight = bias - step.bias + step.weight;
+            for (int i = 0; i < some; ++i) bias[i] = weight[i] = 0.0f;
         }
     }
 }
