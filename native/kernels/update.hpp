@@ -78,16 +78,17 @@ inline bool all_finite(lanes zeros) {
     return sum == 0.0f;
 }
 
-// Add the blocks' gradients in a tree that depends on nothing but their number.
+// Add the blocks' gradients in a tree that depends on nothing but their number; its root is the gradients.
 inline void add_blocks(const Program& program, float* sums, int blocks, float* gradients, Chunk chunk) {
     for (int distance = 1; distance < blocks; distance *= 2) {
         for (int block = 0; block + distance < blocks; block += 2 * distance) {
             float* left = sums + block * program.parameters;
+            float* sum = 2 * distance < blocks ? left : gradients;
             const float* right = sums + (block + distance) * program.parameters;
-            for (std::ptrdiff_t i = chunk.from; i < chunk.to; ++i) left[i] += right[i];
+            for (std::ptrdiff_t i = chunk.from; i < chunk.to; ++i) sum[i] = left[i] + right[i];
         }
     }
-    for (std::ptrdiff_t i = chunk.from; i < chunk.to; ++i) gradients[i] = sums[i];
+    for (std::ptrdiff_t i = chunk.from; blocks == 1 && i < chunk.to; ++i) gradients[i] = sums[i];
 }
 
 // J += λ₁ Σ|θ| + ½λ₂ Σθ², g += λ₁ sign θ + λ₂θ.
