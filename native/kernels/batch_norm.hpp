@@ -132,7 +132,7 @@ inline void measure_block(const Program& program, const Step& step, const Batch&
 
 inline float inverse_root(double variance, double eps) { return static_cast<float>(1.0 / std::sqrt(variance + eps)); }
 
-inline constexpr int kTogether = 64;  // statistics, of which the compiler makes vectors
+inline constexpr int kStatistics = 64;  // taken together, so that the compiler makes vectors of them
 
 // The statistics of the batch, and what the running ones become; a sample's variance is unbiased with m/(m − 1).
 inline void combine_moments(const Program& program, const Step& step, const Batch& batch, const Moments* moments,
@@ -143,9 +143,9 @@ inline void combine_moments(const Program& program, const Step& step, const Batc
     float *mean = batch.state + step.state, *variance = mean + count;
     const double batches = variance[count], rate = step.momentum < 0.0 ? 1.0 / (batches + 1.0) : step.momentum;
     const Range mine = part.of(count);
-    for (int from = mine.from; from < mine.to; from += kTogether) {
-        const int some = at_most(kTogether, mine.to - from);
-        double m = 0.0, first[kTogether]{}, second[kTogether]{};
+    for (int from = mine.from; from < mine.to; from += kStatistics) {
+        const int some = at_most(kStatistics, mine.to - from);
+        double m = 0.0, first[kStatistics]{}, second[kStatistics]{};
         for (int block = 0; block * kLanes < batch.count; ++block) {
             const Moments* one = moments + block * program.norms + step.norm + from;
             const double more = samples_of_block(batch, block) * pixels, share = more / (m + more), weight = m * share;
@@ -268,9 +268,9 @@ inline void combine_delta(const Program& program, const Step& step, const Batch&
     const int count = static_cast<int>(statistics(in, step));
     const double share = 1.0 / (batch.count * (step.per_pixel ? 1.0 : static_cast<double>(in.height) * in.width));
     const Range mine = part.of(count);
-    for (int from = mine.from; from < mine.to; from += kTogether) {
-        const int some = at_most(kTogether, mine.to - from);
-        double first[kTogether]{}, second[kTogether]{};
+    for (int from = mine.from; from < mine.to; from += kStatistics) {
+        const int some = at_most(kStatistics, mine.to - from);
+        double first[kStatistics]{}, second[kStatistics]{};
         for (int block = 0; block * kLanes < batch.count; ++block) {
             const Moments* one = moments + block * program.norms + step.norm + from;
             for (int i = 0; i < some; ++i) {
