@@ -72,4 +72,4 @@ def _load() -> tuple[Array, Array, str]:
     except DataError:
         return *_noise((1, 28, 28), 60_000, 10), "random images and labels: MNIST was not found"
     noise = np.random.default_rng(0).integers(2, size=data.x_train.shape, dtype=np.uint8)
-    return data.x_train - (data.x_train > 0) * noise + (data.x_train == 0) * noise, data.y_train, "MNIST"
+    return np.where(data.x_train > 0, data.x_train - noise, noise), data.y_train, "MNIST"

@@ -15,6 +15,7 @@
 
 namespace five {
 
+// Filters, channels, or pairs of both, of a register tile: half a row of each.
 #if defined(__AVX512F__)
 inline constexpr int kTogether = 6;
 #else
@@ -24,8 +25,8 @@ inline constexpr int kTogether = 2;
 // How `count` filters, or channels, are cut into register tiles of nearly even size.
 struct Cut {
     int count, by;
-    explicit Cut(int all, int most = kTogether) : count(all) {
-        const int tiles = (all + most - 1) / most;
+    explicit Cut(int all) : count(all) {
+        const int tiles = (all + kTogether - 1) / kTogether;
         by = (all + tiles - 1) / tiles;
     }
     int tiles() const { return (count + by - 1) / by; }

@@ -33,19 +33,14 @@ PELLUCID_INLINE void transform_input(const V* x, std::ptrdiff_t step, V* t) {
     t[7] = even3 - odd3;
 }
 
-// Entry I of Bᵀx, whose inputs lie in eight rows, for column k.
+// Entry I of Bᵀx, whose inputs lie in eight rows, for column k; what the others take is left out by the compiler.
 template <int I, typename V>
 PELLUCID_INLINE V input_at(const V* const* rows, int k) {
-    const auto x = [&](int r) -> const V& { return rows[r][k]; };
-    if constexpr (I == 0) return x(0) - x(6) + 5.25f * (x(4) - x(2));
-    if constexpr (I == kInfinity) return x(7) - x(1) + 5.25f * (x(3) - x(5));
-    if constexpr (I == 1) return (x(2) + x(6) - 4.25f * x(4)) + (x(1) + x(5) - 4.25f * x(3));
-    if constexpr (I == 2) return (x(2) + x(6) - 4.25f * x(4)) - (x(1) + x(5) - 4.25f * x(3));
-    const V x24 = x(2) - x(4), x64 = x(6) - x(4), x13 = x(1) - x(3), x53 = x(5) - x(3);
-    if constexpr (I == 4) return (x64 + 0.25f * x24) + (0.5f * x13 + 2.0f * x53);
-    if constexpr (I == 5) return (x64 + 0.25f * x24) - (0.5f * x13 + 2.0f * x53);
-    if constexpr (I == 6) return (x64 + 4.0f * x24) + (2.0f * x13 + 0.5f * x53);
-    return (x64 + 4.0f * x24) - (2.0f * x13 + 0.5f * x53);
+    V x[kPointsOfFive], t[kPointsOfFive];
+    PELLUCID_UNROLL
+    for (int r = 0; r < kPointsOfFive; ++r) x[r] = rows[r][k];
+    transform_input(x, 1, t);
+    return t[I];
 }
 
 // What the four values of a half are in B t, the way back.

@@ -10,12 +10,7 @@
 
 namespace five {
 
-#if defined(__AVX512F__)
-inline constexpr int kSums = 6;  // filters × channels of a register tile
-#else
-inline constexpr int kSums = 2;
-#endif
-static_assert(kSums <= kChannelsOfFive);
+static_assert(kTogether <= kChannelsOfFive);
 
 // Row I of X for the tiles from `first` on, [half][tile][4], halves `apart`; `row` has room for the inputs above them
 // all.
@@ -89,7 +84,7 @@ void add_half_rows(int channels, const lanes* delta, std::ptrdiff_t filter, int 
             return add_half_rows<H, TC - 1>(channels, delta, filter, filters, x, channel, count, begin, sums, point);
         }
     }
-    constexpr int kFilters = kSums / TC;
+    constexpr int kFilters = kTogether / TC;
     int f = 0;
     for (; f + kFilters <= filters; f += kFilters) {
         add_half_row<H, kFilters, TC>(delta + f * filter, filter, x, channel, count, begin, sums + f, point);
@@ -105,7 +100,7 @@ void add_half_rows(int channels, const lanes* delta, std::ptrdiff_t filter, int 
 inline void sum_products(const Program& program, const Step& step, lanes* arena, lanes* scratch, Part part) {
     const Tiling tiles(program, step, arena, scratch);
     const int in = tiles.in.channels, out = tiles.out.channels, vectors = vectors_of(out);
-    const Cut cut(in, kSums);
+    const Cut cut(in);
     constexpr std::ptrdiff_t kChannel = kTilesOfFive * kHalf;
     const std::ptrdiff_t filter = tiles.delta(0, 1, 0) - tiles.delta(0, 0, 0), point = vectors * kLanes;
     lanes *row = scratch + kZeros, *x = row + kZeros, *sums = x + 2 * kChannelsOfFive * kChannel;
@@ -120,9 +115,9 @@ inline void sum_products(const Program& program, const Step& step, lanes* arena,
                 }
             });
             const lanes* delta = tiles.delta(i, 0, first);
-            add_half_rows<0, kSums>(channels, delta, filter, out, x, kChannel, count, first == 0, sums, point);
-            add_half_rows<1, kSums>(channels, delta, filter, out, x + channels * kChannel, kChannel, count, first == 0,
-                                    sums + kHalf * point, point);
+            add_half_rows<0, kTogether>(channels, delta, filter, out, x, kChannel, count, first == 0, sums, point);
+            add_half_rows<1, kTogether>(channels, delta, filter, out, x + channels * kChannel, kChannel, count,
+                                        first == 0, sums + kHalf * point, point);
         }
         for (int c = 0; c < channels; ++c) {
             lanes* totals = tiles.totals() + (c0 + c) * kPointsOfFive * kPointsOfFive * vectors +

@@ -34,16 +34,14 @@ void transform_products(const V* p, std::ptrdiff_t step, V* y) {
     y[0] = p[0] + sum1 + sum2;
     y[1] = difference1 + 2.0f * difference2;
     y[2] = sum1 + 4.0f * sum2;
-    y[3] = difference1 + 8.0f * difference2;
-    y[3] += p[5 * step];
+    y[3] = difference1 + 8.0f * difference2 + p[5 * step];
 }
 
 // A dy: four values, `step` apart, become six.
 template <typename V>
 void transform_output_back(const V* dy, std::ptrdiff_t step, V* v) {
-    V even1 = dy[0], even2 = dy[0], odd1 = dy[step], odd2 = 2.0f * dy[step];
-    even1 += dy[2 * step], even2 += 4.0f * dy[2 * step];
-    odd1 += dy[3 * step], odd2 += 8.0f * dy[3 * step];
+    const V even1 = dy[0] + dy[2 * step], odd1 = dy[step] + dy[3 * step];
+    const V even2 = dy[0] + 4.0f * dy[2 * step], odd2 = 2.0f * dy[step] + 8.0f * dy[3 * step];
     v[0] = dy[0];
     v[1] = even1 + odd1;
     v[2] = even1 - odd1;
@@ -72,6 +70,5 @@ inline void transform_weights_back(const lanes* u, std::ptrdiff_t step, lanes* w
     const lanes difference2 = (u[3 * step] - u[4 * step]) * (1.0f / 24.0f);
     w[0] = 0.25f * u[0] + sum1 + sum2;
     w[w_step] = difference1 + 2.0f * difference2;
-    w[2 * w_step] = sum1 + 4.0f * sum2;
-    w[2 * w_step] += u[5 * step];
+    w[2 * w_step] = sum1 + 4.0f * sum2 + u[5 * step];
 }

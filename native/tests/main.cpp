@@ -17,6 +17,7 @@ struct Test {
 constexpr Test kTests[] = {
     {"conv", pellucid::test_conv},
     {"winograd", pellucid::test_winograd},
+    {"winograd_transforms", pellucid::test_winograd_transforms},
     {"pooling", pellucid::test_pooling},
     {"activation", pellucid::test_activation},
     {"power", pellucid::test_power},

@@ -5,6 +5,7 @@ namespace pellucid {
 
 void test_conv();
 void test_winograd();
+void test_winograd_transforms();
 void test_pooling();
 void test_activation();
 void test_power();

@@ -231,10 +231,10 @@ def test_partial_fit_learns_piece_by_piece() -> None:
         classifier.partial_fit(x[piece], y[piece], classes=range(10))
     assert classifier.n_iter_ == 1
     assert len(classifier.loss_curve_) == 10
-    for _ in range(10):
+    for _ in range(15):
         for piece in np.array_split(np.arange(len(x)), 10):
             classifier.partial_fit(x[piece], y[piece])
-    assert classifier.score(x_test, y_test) > 0.9
+    assert classifier.score(x_test, y_test) > 0.95
 
 
 LAYERS = [Conv2d(4, 3, padding=1), BatchNorm2d(), ReLU(), Flatten(), Linear(10)]
