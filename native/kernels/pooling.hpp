@@ -131,14 +131,28 @@ inline bool all_inside(const Axis& axis, int length, int outputs) {
     return axis.before == 0 && axis.stride * (outputs - 1) + axis.dilation * (axis.kernel - 1) < length;
 }
 
+inline void avg_pool_row_2x2(const lanes* upper, const lanes* lower, const float* scale, int width, lanes* y) {
+    for (int m = 0; m < width; ++m) {
+        for (int part = 0; part < kParts; ++part) {
+            const piece *above = pieces(upper + 2 * m, part), *below = pieces(lower + 2 * m, part);
+            *pieces(y + m, part) = (((above[0] + above[kParts]) + below[0]) + below[kParts]) * scale[m];
+        }
+    }
+}
+
 // y = scale · Σ of the window, scale = 1/divisor of that pixel.
 inline void avg_pool(const Program& program, const Step& step, lanes* arena, Part part) {
     const Slot &in = program.slots[step.input], &out = program.slots[step.output];
-    const bool simple = all_inside(step.columns, in.width, out.width);
+    const bool simple = all_inside(step.columns, in.width, out.width), two_by_two = is_two_by_two(step, in, out);
     for (const int item : part.of(out.channels * out.height)) {
         const int c = item / out.height, l = item % out.height;
         const lanes* x = arena + in.value + c * in.plane() + in.border;
         lanes* y = arena + out.value + c * out.plane() + l * out.pitch() + out.border;
+        if (two_by_two) {
+            const lanes* upper = x + 2 * l * in.pitch();
+            avg_pool_row_2x2(upper, upper + in.pitch(), step.scale + l * out.width, out.width, y);
+            continue;
+        }
         const Inside row = inside(step.rows, in.height, l);
         const Inside whole{0, step.columns.kernel};
         for (int m = 0; m < out.width; ++m) {
@@ -159,17 +173,33 @@ inline bool tiles_the_map(const Axis& axis, int length, int outputs) {
     return axis.stride == axis.kernel && axis.dilation == 1 && axis.before == 0 && axis.kernel * outputs == length;
 }
 
+inline void avg_pool_row_2x2_backward(const lanes* dy, const float* scale, int width, lanes* upper, lanes* lower) {
+    for (int m = 0; m < width; ++m) {
+        for (int part = 0; part < kParts; ++part) {
+            const piece quarter = *pieces(dy + m, part) * scale[m];
+            piece *above = pieces(upper + 2 * m, part), *below = pieces(lower + 2 * m, part);
+            above[0] = above[kParts] = below[0] = below[kParts] = quarter;
+        }
+    }
+}
+
 inline void avg_pool_backward(const Program& program, const Step& step, lanes* arena, Part part) {
     const Slot &in = program.slots[step.input], &out = program.slots[step.output];
     const bool simple = all_inside(step.columns, in.width, out.width);
     const bool once = tiles_the_map(step.rows, in.height, out.height) &&
                       tiles_the_map(step.columns, in.width, out.width) && !step.adds;
+    const bool two_by_two = once && is_two_by_two(step, in, out);
     const Inside whole{0, step.columns.kernel};
     for (const int c : part.of(out.channels)) {
         if (!once && !step.adds) clear(arena + in.delta + c * in.plane(), in.plane());
         lanes* dx = arena + in.delta + c * in.plane() + in.border;
         for (int l = 0; l < out.height; ++l) {
             const lanes* dy = arena + out.delta + c * out.plane() + l * out.pitch() + out.border;
+            if (two_by_two) {
+                lanes* upper = dx + 2 * l * in.pitch();
+                avg_pool_row_2x2_backward(dy, step.scale + l * out.width, out.width, upper, upper + in.pitch());
+                continue;
+            }
             const Inside row = inside(step.rows, in.height, l);
             for (int m = 0; m < out.width; ++m) {
                 const Inside column = simple ? whole : inside(step.columns, in.width, m);
