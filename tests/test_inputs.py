@@ -24,3 +24,13 @@ def test_ragged_and_complex_arrays_are_refused():
         net.predict([[1, 2, 3], [4]])
     with pytest.raises(DataError, match=r"'0\.bias' must be real numbers, got dtype complex128"):
         net.parameters["0.bias"] = [1j, 0]
+
+
+@pytest.mark.parametrize("sample", [0, 1, 699, 1399])
+def test_the_first_bad_sample_of_many_is_named(sample: int):
+    # 1,400·400 numbers are looked through in three pieces.
+    images = np.ones((1400, 400))
+    images[sample, 399] = np.inf
+    images[-1, 0] = np.nan
+    with pytest.raises(DataError, match=f"sample {sample} contains NaN or infinity; clean the data first"):
+        Network([Linear(2)], (400,)).predict(images)

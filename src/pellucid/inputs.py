@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 #: samples that a mean is summed over at a time
 _PIECE = 256
+#: numbers that are looked through at a time, so that what is noted of them stays in the processor's caches
+_CHECKED_TOGETHER = 2**18
 
 
 def numeric(value: Any, what: str) -> Array:
@@ -168,6 +170,9 @@ def _check_shape(shape: Shape, expected: Shape) -> None:
 
 
 def _require_finite(images: Array, fault: str) -> None:
-    bad = ~np.isfinite(images).reshape(len(images), -1).all(axis=1)
-    if bad.any():
-        raise DataError(f"sample {int(bad.argmax())} {fault}")
+    size = max(1, _CHECKED_TOGETHER // max(1, images[:1].size))
+    for first in range(0, len(images), size):
+        finite = np.isfinite(images[first : first + size])
+        if not finite.all():
+            bad = first + int(finite.reshape(len(finite), -1).all(axis=1).argmin())
+            raise DataError(f"sample {bad} {fault}")
