@@ -1,8 +1,10 @@
 #include "check.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 #include "winograd_sizes.hpp"
@@ -48,7 +50,7 @@ void check_tiles(const Step& step, const Slot& in, const Slot& out, std::ptrdiff
         require(out.border >= before && in.width - before + step.columns.kernel - 2 < out.width + out.border,
                 "a border is narrower than the tiles of dx");
     }
-    require(!learns || fits(step.scratch, winograd_notes(kernel, in, out), arena),
+    require(!learns || fits(step.scratch, winograd_notes(step, in, out), arena),
             "a step's notes lie outside the arena");
     require(winograd_scratch(kernel, in.channels, out.channels) <= scratch, "a thread has too little scratch");
 }
@@ -158,6 +160,29 @@ void check_step(const Runner::Plan& plan, const std::vector<Slot>& all, const Pr
     if (step.op == Op::kResponseNorm) require(step.size >= 1, "a neighbourhood has no channels");
 }
 
+// Nobody else has a step's parameters: their gradients could not be told apart.
+void check_parameters(const std::vector<Runner::Plan>& plans, const std::vector<Slot>& all) {
+    std::vector<std::pair<std::ptrdiff_t, std::ptrdiff_t>> taken;  // from, to
+    for (const Runner::Plan& plan : plans) {
+        const Step& step = plan.step;
+        const Slot &in = all[static_cast<std::size_t>(step.input)], &out = all[static_cast<std::size_t>(step.output)];
+        std::ptrdiff_t weights = 0, biases = out.channels;
+        if (step.op == Op::kConv) {
+            weights = std::ptrdiff_t{in.channels / step.groups} * out.channels * step.rows.kernel * step.columns.kernel;
+        } else if (step.op == Op::kBatchNorm) {
+            weights = biases = in.channels * (step.per_pixel ? std::ptrdiff_t{in.height} * in.width : 1);
+        } else {
+            continue;
+        }
+        taken.push_back({step.weight, step.weight + weights});
+        if (step.bias >= 0) taken.push_back({step.bias, step.bias + biases});
+    }
+    std::sort(taken.begin(), taken.end());
+    for (std::size_t i = 1; i < taken.size(); ++i) {
+        require(taken[i - 1].second <= taken[i].first, "two steps share parameters");
+    }
+}
+
 }  // namespace
 
 bool countable(std::ptrdiff_t number) { return number >= 0 && number <= kMostNumbers; }
@@ -189,6 +214,7 @@ void check_program(const Runner::Layout& layout, const std::vector<Runner::Plan>
         check_step(plan, layout.slots, sizes, layout.arena, learns);
         check_ways(step, layout.slots, learns);
     }
+    check_parameters(plans, layout.slots);
 }
 
 }  // namespace pellucid

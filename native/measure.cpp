@@ -1,5 +1,6 @@
 #include "measure.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <stdexcept>
@@ -46,6 +47,7 @@ double Runner::time_step(int step, Pass pass, const float* params, int repetitio
     }
     const std::size_t gradients = needed * static_cast<std::size_t>(training_.program.parameters);
     if (gradients_.size() < gradients) gradients_.resize(gradients);
+    kept_.resize(std::max(kept_.size(), needed * static_cast<std::size_t>(training_.program.kept) * kLanes));
     packed_.resize(static_cast<std::size_t>(training_.program.packed));
     int came = 0;
     const double seconds = seconds_of([&] {

@@ -78,6 +78,9 @@ struct Step {
     std::ptrdiff_t state;  // where its running mean begins; running variance and number of batches follow
     double eps, momentum;  // a negative momentum: the mean over all batches
 
+    std::ptrdiff_t kept = -1;    // linear layer: where x and δ of all samples begin, lanes a block; −1 for none
+    std::ptrdiff_t skipped = 0;  // of the parameters before its own, so many are in no block's set of gradients
+
     int winograd() const { return tile ? tile : weights_tile; }  // the kernel of its tiles, whatever they are for
 };
 
@@ -90,6 +93,22 @@ static inline bool is_pointwise(const Step& step, const Slot& in, const Slot& ou
     return step.op == Op::kConv && step.groups == 1 && one_tap(step.rows, in.height, out.height) &&
            one_tap(step.columns, in.width, out.width);
 }
+
+// Whether a step multiplies a vector by a matrix: a convolution of one tap over maps of one pixel.
+static inline bool is_linear(const Step& step, const Slot& in, const Slot& out) {
+    return is_pointwise(step, in, out) && in.height * in.width == 1 && out.height * out.width == 1;
+}
+
+// Lanes a block that x takes, out of the lanes, in tiles of 64 channels; and with its δ.
+static constexpr std::ptrdiff_t kept_channels(std::ptrdiff_t channels) { return (channels + 63) / 64 * 64; }
+static constexpr std::ptrdiff_t kept_lanes(std::ptrdiff_t channels, std::ptrdiff_t filters) {
+    return kept_channels(channels) + filters;
+}
+
+// Parameters [from, to), whose gradients lie in a block's set from `place` on.
+struct Stretch {
+    std::ptrdiff_t from, to, place;
+};
 
 struct Program {
     const Slot* slots;
@@ -106,6 +125,12 @@ struct Program {
     bool wide = false;             // many parameters: one set of gradients, and every block is shared by all threads
     std::ptrdiff_t by_points = 0;  // where the packed weights of convolutions by points begin
     std::ptrdiff_t in_turn = 0;    // floats of them all where these take the same place in turn
+
+    // See plan_gradients.
+    std::ptrdiff_t kept = 0;      // lanes a block that linear layers keep of its samples
+    std::ptrdiff_t of_block = 0;  // floats of a block's set of gradients
+    const Stretch* stretches = nullptr;
+    int stretch_count = 0;
 };
 
 // What happens to the images on the way in; pellucid/augmentation.py has the equations.
@@ -163,7 +188,7 @@ enum class Pass : int { kForward, kDx, kDweight, kPack };
 
 // What one block knows about the values of a statistic: their mean and Σ(x − mean)²; on the way back Σδ and Σδ·x̂.
 struct Moments {
-    double first, second;
+    float first, second;
 };
 
 // A statistic of the whole batch, with 1/√(variance + ε), Σδ/m and Σδ·x̂/m.
@@ -181,6 +206,7 @@ struct Workspace {
     ChunkSums* chunks;
     Moments* moments;  // one set of all statistics a block
     Norm* norms;
+    lanes* kept;  // what linear layers keep of all samples
 };
 
 // Where a value lies if one sample's channels are the lanes: [height][width + 2·border][pixel] floats.

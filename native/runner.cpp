@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "gradients.hpp"
+
 namespace pellucid {
 
 Runner::Runner(Layout training, Layout prediction, std::vector<Plan> plans, const Program& sizes, const Engine* engine)
@@ -26,6 +28,9 @@ void Runner::plan(Planned& planned, Layout layout, const Program& sizes, bool le
     planned.program.steps = planned.steps.data();
     planned.program.step_count = static_cast<int>(planned.steps.size());
     planned.program.arena = planned.layout.arena;
+    planned.stretches = plan_gradients(planned.steps, planned.program);
+    planned.program.stretches = planned.stretches.data();
+    planned.program.stretch_count = static_cast<int>(planned.stretches.size());
 }
 
 void Runner::Areas::grow(std::size_t count, std::ptrdiff_t lanes_of_each) {
@@ -44,8 +49,15 @@ void Runner::Areas::grow(std::size_t count, std::ptrdiff_t lanes_of_each) {
 }
 
 Workspace Runner::space() {
-    return {arenas_.pointers.data(), scratch_.pointers.data(), packed_.data(),  gradients_.data(),
-            losses_.data(),          chunks_.data(),           moments_.data(), norms_.data()};
+    return {arenas_.pointers.data(),
+            scratch_.pointers.data(),
+            packed_.data(),
+            gradients_.data(),
+            losses_.data(),
+            chunks_.data(),
+            moments_.data(),
+            norms_.data(),
+            reinterpret_cast<lanes*>(kept_.data())};
 }
 
 void Runner::make_room(const Program& program, const Batch& batch) {
@@ -59,8 +71,9 @@ void Runner::make_room(const Program& program, const Batch& batch) {
     norms_.resize(static_cast<std::size_t>(program.norms));
     if (keeps_blocks) moments_.resize(blocks * norms_.size());
     if (batch.gradients && !has_gradients_in_place(program, batch)) {
-        gradients_.resize((program.wide ? 1 : blocks) * static_cast<std::size_t>(program.parameters));
+        gradients_.resize((program.wide ? 1 : blocks) * static_cast<std::size_t>(program.of_block));
     }
+    if (batch.gradients) kept_.resize(blocks * static_cast<std::size_t>(program.kept) * kLanes);
     if (batch.update) chunks_.resize(static_cast<std::size_t>((program.parameters + kChunk - 1) / kChunk));
 }
 

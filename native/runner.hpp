@@ -53,6 +53,7 @@ class Runner {
     struct Planned {
         Layout layout;
         std::vector<Step> steps;
+        std::vector<Stretch> stretches;
         Program program;
     };
 
@@ -65,7 +66,7 @@ class Runner {
     const Engine* engine_;
     std::mutex one_at_a_time_;
     Areas arenas_, scratch_;  // scratch for every thread; with fewer blocks than threads, all share the first arena
-    Floats packed_, gradients_;
+    Floats packed_, gradients_, kept_;
     std::vector<double> losses_;
     std::vector<ChunkSums> chunks_;
     std::vector<Moments> moments_;

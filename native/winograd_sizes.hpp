@@ -90,11 +90,18 @@ static inline std::ptrdiff_t winograd_scratch(int kernel, std::ptrdiff_t channel
     return kZeros + (dx > weights ? dx : weights);
 }
 
-// In a block's arena: δ tile by tile, and Σ V ⊙ X with 16 filters to a vector.
-static inline std::ptrdiff_t winograd_notes(int kernel, const Slot& in, const Slot& out) {
-    if (kernel == 3) return 0;
+// Whether a 5×5 convolution's weight gradient goes row by row: with one map, kernels/winograd_rows.hpp.
+static constexpr bool goes_by_rows(const Slot& in) { return in.channels == 1; }
+
+// In a block's arena: δ halfway to V, unless nothing reads it; and sums over tiles with 16 filters to a vector.
+static inline std::ptrdiff_t delta_of_five(const Step& step, const Slot& in, const Slot& out) {
+    if (goes_by_rows(in) && !(step.tile && step.needs_dx)) return 0;
     const std::ptrdiff_t down = (out.height + kSide - 1) / kSide, across = (out.width + kSide - 1) / kSide;
-    return kPointsOfFive * row_of_five(out.channels, down * across) +
+    return kPointsOfFive * row_of_five(out.channels, down * across);
+}
+static inline std::ptrdiff_t winograd_notes(const Step& step, const Slot& in, const Slot& out) {
+    if (step.winograd() == 3) return 0;
+    return delta_of_five(step, in, out) +
            std::ptrdiff_t{in.channels} * kPointsOfFive * kPointsOfFive * vectors_of(out.channels);
 }
 

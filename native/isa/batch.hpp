@@ -13,9 +13,10 @@ struct Crew {
     // Training with batch norm needs all blocks at once.
     bool keeps_blocks() const { return program.norms > 0 && batch.training; }
     int gradient_sets() const { return program.wide ? 1 : blocks; }
-    float* gradients(int block) const {
+    // Where a step finds a block's gradients, as if they were those of all parameters.
+    float* gradients(int block, const Step& step) const {
         if (has_gradients_in_place(program, batch)) return batch.gradients;
-        return space.gradients + (program.wide ? 0 : block * program.parameters);
+        return space.gradients + (program.wide ? 0 : block * program.of_block) - step.skipped;
     }
     Moments* moments(int block) const { return space.moments + block * program.norms; }
 };
@@ -29,7 +30,7 @@ void each_block(const Crew& crew, bool last_first, Body body) {
     const auto visit = [&](int number, int arena, Part part) {
         body(Here{crew.program, crew.batch, crew.space.packed, crew.turn, number * kLanes,
                   static_cast<lanes*>(crew.space.arenas[crew.keeps_blocks() ? number : arena]),
-                  static_cast<lanes*>(crew.space.scratch[crew.team.index]), crew.space.norms, part});
+                  static_cast<lanes*>(crew.space.scratch[crew.team.index]), crew.space.norms, crew.space.kept, part});
     };
     for (int i = 0; i < alone / threads; ++i) {
         visit((last_first ? alone / threads - 1 - i : i) * threads + crew.team.index, crew.team.index, {0, 1});
@@ -58,10 +59,11 @@ void steps_forward(const Here& h, int from, int to) {
     wait_for_others(h.part);
 }
 
-void steps_backward(const Here& h, int from, int to, float* gradients) {
+void steps_backward(const Crew& crew, const Here& h, int from, int to) {
     for (int i = to - 1; i >= from; --i) {
         wait_for_others(h.part);
-        backward(h, h.program.steps[i], gradients);
+        const Step& step = h.program.steps[i];
+        backward(h, step, crew.gradients(h.block(), step));
     }
 }
 
@@ -91,7 +93,7 @@ void depth_first(const Crew& crew) {
         if (!crew.batch.gradients) return;
         wait_for_others(h.part);
         if (goes_step_by_step(crew.program, crew.batch) && !goes_back(crew)) return;
-        steps_backward(h, 0, steps, crew.gradients(h.block()));
+        steps_backward(crew, h, 0, steps);
     });
 }
 
@@ -141,17 +143,29 @@ void backward_between_norms(const Crew& crew) {
             if (to < program.step_count) {
                 normalize_backward(program, program.steps[to], h.batch, h.first, h.norms, h.arena, h.part);
             }
-            steps_backward(h, from + 1, to, crew.gradients(h.block()));
+            steps_backward(crew, h, from + 1, to);
             if (from < 0) return;
             wait_for_others(h.part);
             measure_delta(program, program.steps[from], h.norms, h.arena, crew.moments(h.block()), h.part);
         });
         wait_for_others(crew.team);
         if (from < 0) return;
-        combine_delta(program, program.steps[from], crew.batch, crew.space.moments, crew.space.norms, crew.gradients(0),
-                      crew.gradient_sets(), crew.team);
+        combine_delta(program, program.steps[from], crew.batch, crew.space.moments, crew.space.norms, crew.team);
         wait_for_others(crew.team);
     }
+}
+
+// Of the rows of their weights that begin where this thread is about to update.
+void gradients_of_linear(const Crew& crew) {
+    const Program& program = crew.program;
+    const Range chunks = crew.team.of(static_cast<int>(chunks_of(program.parameters)));
+    for (int i = 0; i < program.step_count; ++i) {
+        const Step& step = program.steps[i];
+        if (step.kept < 0) continue;
+        const Range tiles = tiles_within(program, step, chunks.from * kChunk, chunks.to * kChunk);
+        linear_weight_gradient(program, step, crew.space.kept, crew.blocks, crew.batch.gradients, tiles);
+    }
+    wait_for_others(crew.team);
 }
 
 // Nothing of this is done to the parameters unless loss and gradient are finite.
@@ -211,6 +225,7 @@ void run(const Crew& crew) {
     }
     wait_for_others(crew.team);
     if (!goes_back(crew)) return;
+    gradients_of_linear(crew);
     finish_gradients(program, crew.space, batch, crew.gradient_sets(), crew.team);
     if (batch.update) update(crew);
 }

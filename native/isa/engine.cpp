@@ -10,7 +10,9 @@
 #if defined(_OPENMP)
 #include <omp.h>
 #endif
-#if defined(__SSE__)
+#if defined(__AVX2__)
+#include <immintrin.h>
+#elif defined(__SSE__)
 #include <xmmintrin.h>
 #endif
 
@@ -25,6 +27,7 @@ namespace {
 #include "kernels/denormals.hpp"
 #include "kernels/dropout.hpp"
 #include "kernels/few_samples.hpp"
+#include "kernels/linear.hpp"
 #include "kernels/loss.hpp"
 #include "kernels/lp_pool.hpp"
 #include "kernels/pack.hpp"
@@ -39,6 +42,7 @@ namespace {
 #include "kernels/winograd_by_point_weights.hpp"
 #include "kernels/winograd_five.hpp"
 #include "kernels/winograd_five_weights.hpp"
+#include "kernels/winograd_rows.hpp"
 
 // All threads of a split block wait here for each other; a thread with a block of its own waits for nobody.
 void wait_for_others([[maybe_unused]] Part part) {
@@ -93,6 +97,7 @@ struct Here {
     lanes* arena;
     lanes* scratch;
     const Norm* norms;
+    lanes* kept;
     Part part;
 
     int block() const { return first / kLanes; }
@@ -107,7 +112,12 @@ bool is_pointwise(const Program& program, const Step& step) {
 
 void pack(const Program& program, const Step& step, const float* params, float* packed, Part part) {
     if (step.op != Op::kConv || is_pointwise(program, step)) return;
-    if (step.tile == 5) return five::pack(program, step, params, packed, part);
+    if (step.tile == 5) {
+        const bool by_rows = goes_by_rows(program.slots[step.input]);
+        if (by_rows) five::pack_rows(program, step, params, packed, part);
+        if (!by_rows || step.needs_dx) five::pack(program, step, params, packed, part);
+        return;
+    }
     if (step.tile == 3) return pack_by_point(program, step, params, packed, part);
     pack_weights(program, step, params, packed, part);
 }
@@ -133,7 +143,9 @@ const float* weights_by_point(const Here& h, const Step& step, bool dx) {
 
 void convolve(const Here& h, const Step& step) {
     const auto act = [&](lanes* y, int count) { activate(step.activation, step.alpha, y, count); };
-    if (step.tile == 5) {
+    if (step.tile == 5 && goes_by_rows(h.program.slots[step.input])) {
+        five::forward_by_rows(h.program, step, h.arena, h.scratch, h.packed, h.batch.params, h.part, act);
+    } else if (step.tile == 5) {
         five::forward(h.program, step, h.arena, h.scratch, h.packed, h.batch.params, h.part, act);
     } else if (step.tile == 3) {
         const float* weights = weights_by_point(h, step, false);
@@ -194,10 +206,17 @@ void forward(const Here& h, const Step& step) {
 
 // δ tile by tile is for both ways back of 5×5 kernels; they come after it.
 void lay_out_delta(const Here& h, const Step& step) {
-    if (step.winograd() == 5) five::lay_out_delta(h.program, step, h.arena, h.scratch, h.part);
+    if (step.winograd() != 5 || !delta_of_five(step, h.program.slots[step.input], h.program.slots[step.output])) return;
+    five::lay_out_delta(h.program, step, h.arena, h.scratch, h.part);
+    wait_for_others(h.part);
 }
 
 void weight_gradient_by_tiles(const Here& h, const Step& step, float* gradients) {
+    if (goes_by_rows(h.program.slots[step.input])) {
+        five::sum_row_products(h.program, step, h.arena, h.scratch, h.part);
+        wait_for_others(h.part);
+        return five::weight_gradient_of_rows(h.program, step, h.arena, h.scratch, gradients, h.adds(), h.part);
+    }
     five::sum_products(h.program, step, h.arena, h.scratch, h.part);
     wait_for_others(h.part);
     five::weight_gradient(h.program, step, h.arena, h.scratch, gradients, h.adds(), h.part);
@@ -208,7 +227,9 @@ void weight_gradient(const Here& h, const Step& step, float* gradients) {
     if (step.weights_tile == 3) {
         return weights_by_point(h.program, step, h.arena, h.scratch, gradients, h.adds(), h.part);
     }
-    if (is_pointwise(h.program, step)) {
+    if (step.kept >= 0) {
+        keep_samples(h.program, step, h.arena, h.kept, h.block(), vectors_of(h.batch.count), h.part);
+    } else if (is_pointwise(h.program, step)) {
         pointwise_weight_gradient(h.program, step, h.arena, gradients, h.part, h.adds());
     } else {
         conv_weight_gradient(h.program, step, h.arena, gradients, h.part, h.adds());
@@ -225,11 +246,7 @@ void input_gradient(const Here& h, const Step& step) {
 }
 
 void backward_convolution(const Here& h, const Step& step, float* gradients) {
-    if (step.bias >= 0) bias_gradient(h.program, step, h.arena, gradients, h.part, h.adds());
-    if (step.winograd() == 5 && (step.weights_tile || step.needs_dx)) {
-        lay_out_delta(h, step);
-        wait_for_others(h.part);
-    }
+    lay_out_delta(h, step);
     weight_gradient(h, step, gradients);
     if (step.needs_dx) input_gradient(h, step);
 }
@@ -244,7 +261,11 @@ void backward(const Here& h, const Step& step, float* gradients) {
     if (step.weight < 0 && !step.needs_dx && step.addend_back == Addend::kNone) return;
     clear_delta_border(h, step);
     const bool activated = step.activation != Activation::kNone;
-    if (activated) activate_slot(h.program, step, h.arena, true, h.part);
+    if (step.op == Op::kConv) {
+        activate_and_sum_delta(h.program, step, h.arena, gradients, h.part, h.adds());
+    } else if (activated) {
+        activate_slot(h.program, step, h.arena, true, h.part);
+    }
     // Pools clear whole maps, borders and all, which may be another thread's share of these.
     if (activated || h.program.slots[step.input].reused) wait_for_others(h.part);
     switch (step.op) {

@@ -35,7 +35,12 @@ void pass_once(const Here& here, const Step& step, Pass pass, float* packed, Par
             return input_gradient(here, step);
         case Pass::kDweight:
             lay_out_delta(here, step);
-            return weight_gradient(here, step, gradients);
+            weight_gradient(here, step, gradients);
+            if (step.kept >= 0) {
+                const Range rows{0, row_tiles(here.program.slots[step.output])};
+                linear_weight_gradient(here.program, step, here.kept, 1, gradients, rows);
+            }
+            return;
     }
 }
 
@@ -57,6 +62,7 @@ int repeat(const Program& program, const Workspace& space, const Step& step, Pas
         [[maybe_unused]] const FlushDenormals flush;
         Batch batch{};
         batch.params = params;
+        batch.count = kLanes;
         const Here whole{program,
                          batch,
                          space.packed,
@@ -65,6 +71,7 @@ int repeat(const Program& program, const Workspace& space, const Step& step, Pas
                          static_cast<lanes*>(space.arenas[here]),
                          static_cast<lanes*>(space.scratch[here]),
                          space.norms,
+                         space.kept + here * program.kept,
                          {0, 1}};
         for (int i = 0; i < repetitions; ++i) {
             pass_once(whole, step, pass, space.packed, {here, team}, space.gradients + here * program.parameters);

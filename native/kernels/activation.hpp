@@ -1,6 +1,10 @@
 // Activations, element by element. Each derivative is written in terms of y, so that x need not be kept.
 #pragma once
 
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
 #include "piece.hpp"
 #include "program.hpp"
 
@@ -9,34 +13,48 @@ V select(Mask<V> condition, V yes, V no) {
     return condition ? yes : no;
 }
 
+// x, or the bound where x is below it. NaN stays NaN, as with the processor's maximum, of which GCC does not think.
+// (With a mask: without, GCC 12 warns of its own header.)
+template <typename V>
+V at_least(float bound, V x) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(V) == sizeof(__m512)) return (V)_mm512_maskz_max_ps(0xFFFF, (__m512)(V{} + bound), (__m512)x);
+#elif defined(__AVX2__)
+    if constexpr (sizeof(V) == sizeof(__m256)) return (V)_mm256_max_ps((__m256)(V{} + bound), (__m256)x);
+#endif
+    return select<V>(x < bound, V{} + bound, x);
+}
+
 // x = n ln 2 + r for x ≤ 0, and the two parts of e^x = 2^n e^r: 2^n, and e^r − 1 by a polynomial.
 template <typename V>
 struct PowerOfE {
     V two_to_n, rest;
 };
 
+inline constexpr float kLeastPower = -87.3f;  // below, e^x is no normal number
+
 template <typename V>
-PowerOfE<V> power_of_e(V x) {
-    const V shifter = V{} + 12582912.0f;  // 1.5·2²³: adding it rounds to a whole number in the low bits
-    const V rounded = select<V>(x < -87.3f, V{} - 87.3f, x) * 1.44269504088896341f + shifter;
+PowerOfE<V> power_of_e(V below) {
+    const V x = at_least<V>(kLeastPower, below);
+    // 1.5·2²³ + 127: adding it rounds to a whole number, and leaves it in the low bits as a float has its exponent.
+    const V shifter = V{} + 12583039.0f;
+    const V rounded = x * 1.44269504088896341f + shifter;
     const V n = rounded - shifter;
-    const V r = (select<V>(x < -87.3f, V{} - 87.3f, x) - n * 0.693359375f) + n * 2.12194440e-4f;
+    const V r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
     V p = V{} + 1.9875691500e-4f;
     p = p * r + 1.3981999507e-3f;
     p = p * r + 8.3334519073e-3f;
     p = p * r + 4.1665795894e-2f;
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
-    // These casts between vectors keep the bits: n becomes the exponent of a float.
-    const V two_to_n = (V)(((Mask<V>)rounded - 0x4B400000 + 127) << 23);
-    return {two_to_n, p * (r * r) + r};
+    return {(V)((Mask<V>)rounded << 23), p * (r * r) + r};
 }
 
 // e^x for x ≤ 0; below −87.3, 0.
 template <typename V>
 V exp_negative(V x) {
     const PowerOfE<V> e = power_of_e(x);
-    return select<V>(x < -87.3f, V{}, e.two_to_n * e.rest + e.two_to_n);
+    return select<V>(x < kLeastPower, V{}, e.two_to_n * e.rest + e.two_to_n);
 }
 
 // e^x − 1 for x ≤ 0, without the cancellation near 0.
@@ -46,12 +64,14 @@ V expm1_negative(V x) {
     return e.two_to_n * e.rest + (e.two_to_n - 1.0f);
 }
 
-// tanh x = −m/(2 + m) for x ≥ 0, m = e^(−2x) − 1.
+// tanh |x| = m/(2 − m), m = 1 − e^(−2|x|); with the sign of x.
 template <typename V>
 V tanh_lanes(V x) {
-    const V m = expm1_negative(-2.0f * select<V>(x < 0.0f, -x, x));
-    const V y = m / (2.0f + m);
-    return select<V>(x < 0.0f, y, -y);
+    constexpr int kSign = static_cast<int>(0x80000000);
+    const PowerOfE<V> e = power_of_e<V>(-2.0f * (V)((Mask<V>)x & ~kSign));
+    const V m = (1.0f - e.two_to_n) - e.two_to_n * e.rest;
+    const V y = m / (2.0f - m);
+    return (V)((Mask<V>)y | ((Mask<V>)x & kSign));
 }
 
 template <typename V>

@@ -67,7 +67,7 @@ inline Moments measure(const lanes* x, int pitch, int rows, int width, lanes cou
         second += deviation * deviation;
     });
     const double rest = sum_in_double(sum * counted), about = sum_in_double(squares * counted);
-    return {near + rest / m, about - rest * rest / m};
+    return {static_cast<float>(near + rest / m), static_cast<float>(about - rest * rest / m)};
 }
 
 // Up to 16 pixels, of all maps one after the other, whose statistics are taken together.
@@ -90,26 +90,23 @@ struct SixteenPixels {
     }
 };
 
-// The same for 16 pixels with a statistic each: sums over the lanes of 16 vectors at a time.
+// The same for 16 pixels with a statistic each: sums over the lanes of 16 vectors at a time, and deviations from the
+// first sample: that is near enough, being one of the sixteen.
 inline void measure_pixels(const Slot& in, const lanes* arena, SixteenPixels pixels, lanes counted, int samples,
                            Moments* moments) {
-    const double share = 1.0 / samples;
-    lanes x[kLanes]{}, deviations[kLanes]{}, squares[kLanes]{};
+    const float share = 1.0f / static_cast<float>(samples);
+    lanes deviations[kLanes]{}, squares[kLanes]{}, near{};
     pixels.each_run(in, [&](int i, int row, int column, int length) {
-        const lanes* from = arena + in.value + std::ptrdiff_t{row} * in.pitch() + in.border + column;
-        for (int v = 0; v < length; ++v) x[i + v] = from[v];
+        const lanes* x = arena + in.value + std::ptrdiff_t{row} * in.pitch() + in.border + column;
+        for (int v = 0; v < length; ++v) {
+            near[i + v] = x[v][0];
+            deviations[i + v] = (x[v] - x[v][0]) * counted;
+            squares[i + v] = deviations[i + v] * deviations[i + v];
+        }
     });
-    for (int i = 0; i < kLanes; ++i) deviations[i] = x[i] * counted;
-    const lanes near = sum_lanes_of_16(deviations) * static_cast<float>(share);
-    for (int i = 0; i < kLanes; ++i) {
-        deviations[i] = (x[i] - near[i]) * counted;
-        squares[i] = deviations[i] * deviations[i];
-    }
     const lanes rest = sum_lanes_of_16(deviations), about = sum_lanes_of_16(squares);
-    for (int i = 0; i < pixels.count; ++i) {
-        const double more = double{rest[i]};
-        moments[pixels.first + i] = {double{near[i]} + more * share, double{about[i]} - more * more * share};
-    }
+    const lanes first = near + rest * share, second = about - rest * rest * share;
+    for (int i = 0; i < pixels.count; ++i) moments[pixels.first + i] = {first[i], second[i]};
 }
 
 inline void measure_block(const Program& program, const Step& step, const Batch& batch, int first, const lanes* arena,
@@ -150,7 +147,7 @@ inline void combine_moments(const Program& program, const Step& step, const Batc
             const Moments* one = moments + block * program.norms + step.norm + from;
             const double more = samples_of_block(batch, block) * pixels, share = more / (m + more), weight = m * share;
             for (int i = 0; i < some; ++i) {
-                const double apart = one[i].first - first[i];
+                const double apart = double{one[i].first} - first[i];
                 first[i] += apart * share;
                 second[i] += one[i].second + apart * apart * weight;
             }
@@ -224,8 +221,7 @@ inline void measure_pixels_of_delta(const Step& step, const Slot& in, const Slot
     });
     const lanes sums = sum_lanes_of_16(deltas), sums_of_products = sum_lanes_of_16(products);
     for (int i = 0; i < pixels.count; ++i) {
-        const double inverse = double{norms[pixels.first + i].inverse};
-        moments[pixels.first + i] = {double{sums[i]}, double{sums_of_products[i]} * inverse};
+        moments[pixels.first + i] = {sums[i], sums_of_products[i] * norms[pixels.first + i].inverse};
     }
 }
 
@@ -250,7 +246,8 @@ inline void measure_delta(const Program& program, const Step& step, const Norm* 
                      first += delta;
                      second += delta * (*pieces(x + u * in.pitch() + v, part_of_lanes) - mean);
                  });
-        moments[c] = {sum_in_double(sums), sum_in_double(products) * norms[c].inverse};
+        moments[c] = {static_cast<float>(sum_in_double(sums)),
+                      static_cast<float>(sum_in_double(products) * norms[c].inverse)};
     };
     if (!step.per_pixel) {
         for (const int c : part.of(out.channels)) sum(c);
@@ -263,9 +260,10 @@ inline void measure_delta(const Program& program, const Step& step, const Norm* 
 
 // The gradients of γ and β are the two sums themselves.
 inline void combine_delta(const Program& program, const Step& step, const Batch& batch, const Moments* moments,
-                          Norm* norms, float* gradients, int sets, Part part) {
+                          Norm* norms, Part part) {
     const Slot& in = program.slots[step.input];
     const int count = static_cast<int>(statistics(in, step));
+    float *dbeta = batch.gradients + step.bias, *dgamma = batch.gradients + step.weight;
     const double share = 1.0 / (batch.count * (step.per_pixel ? 1.0 : static_cast<double>(in.height) * in.width));
     const Range mine = part.of(count);
     for (int from = mine.from; from < mine.to; from += kStatistics) {
@@ -281,13 +279,8 @@ inline void combine_delta(const Program& program, const Step& step, const Batch&
         for (int i = 0; i < some; ++i) {
             norms[step.norm + from + i].delta = static_cast<float>(first[i] * share);
             norms[step.norm + from + i].product = static_cast<float>(second[i] * share);
-            gradients[step.bias + from + i] = static_cast<float>(first[i]);
-            gradients[step.weight + from + i] = static_cast<float>(second[i]);
-        }
-        for (int set = 1; set < sets; ++set) {
-            float *bias = gradients + set * program.parameters + step.bias + from,
-                  *weight = bias - step.bias + step.weight;
-            for (int i = 0; i < some; ++i) bias[i] = weight[i] = 0.0f;
+            dbeta[from + i] = static_cast<float>(first[i]);
+            dgamma[from + i] = static_cast<float>(second[i]);
         }
     }
 }

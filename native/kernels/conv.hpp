@@ -2,6 +2,7 @@
 // cut into register tiles.
 #pragma once
 
+#include "activation.hpp"
 #include "correlate.hpp"
 #include "correlate_weights.hpp"
 #include "part.hpp"
@@ -238,9 +239,10 @@ inline void conv_dx(const Program& program, const Step& step, lanes* arena, cons
     }
 }
 
-// Of a row, four sums take turns: one would wait for itself.
-inline void bias_gradient(const Program& program, const Step& step, const lanes* arena, float* gradients, Part part,
-                          bool add) {
+// δ through the activation, and its sum, the bias's gradient. Of a row, four sums take turns: one would wait for
+// itself.
+inline void activate_and_sum_delta(const Program& program, const Step& step, lanes* arena, float* gradients, Part part,
+                                   bool add) {
     constexpr int kSums = 4;
     const Slot& out = program.slots[step.output];
     for (const int f : part.of(out.channels)) {
@@ -248,8 +250,13 @@ inline void bias_gradient(const Program& program, const Step& step, const lanes*
         for (int part_of_lanes = 0; part_of_lanes < kParts; ++part_of_lanes) {
             piece sums[kSums]{};
             for (int l = 0; l < out.height; ++l) {
-                const lanes* row = arena + out.delta + f * out.plane() + l * out.pitch() + out.border;
-                const piece* dy = pieces(row, part_of_lanes);
+                const std::ptrdiff_t row = f * out.plane() + l * out.pitch() + out.border;
+                lanes* delta = arena + out.delta + row;
+                if (part_of_lanes == 0) {
+                    activate_backward(step.activation, step.alpha, arena + out.value + row, delta, out.width);
+                }
+                if (step.bias < 0) continue;
+                const piece* dy = pieces(delta, part_of_lanes);
                 int m = 0;
                 for (; m + kSums <= out.width; m += kSums) {
                     for (int i = 0; i < kSums; ++i) sums[i] += dy[(m + i) * kParts];
@@ -258,6 +265,7 @@ inline void bias_gradient(const Program& program, const Step& step, const lanes*
             }
             *pieces(&total, part_of_lanes) = (sums[0] + sums[1]) + (sums[2] + sums[3]);
         }
+        if (step.bias < 0) continue;
         float& to = gradients[step.bias + f];
         to = add ? to + sum_lanes(total) : sum_lanes(total);
     }

@@ -7,18 +7,18 @@
 // it is in the cache. For dw the samples of x are turned out of the lanes, 16 channels to a vector.
 #pragma once
 
+#include "linear.hpp"
 #include "part.hpp"
 #include "products.hpp"
 #include "program.hpp"
 #include "turn.hpp"
 
-inline constexpr int kPanel = 1024;                     // vectors of a panel, 64 KiB
-inline constexpr int kLongRow = 4096;                   // weights of a row that one pass over maps of one pixel takes
-inline constexpr int kTurnedRows = 64;                  // rows of the weights, where they are turned
-inline constexpr int kTurnedPixels = 16;                // that the weight gradient turns at a time
-inline constexpr int kWide = kProductVectors * kLanes;  // channels of its tiles
-inline constexpr int kTurned = kTurnedPixels * kWide;   // vectors of the panel that holds them
-inline constexpr int kItemsForEach = 4;                 // for each thread, that are worth handing out
+inline constexpr int kPanel = 1024;                    // vectors of a panel, 64 KiB
+inline constexpr int kLongRow = 4096;                  // weights of a row that one pass over maps of one pixel takes
+inline constexpr int kTurnedRows = 64;                 // rows of the weights, where they are turned
+inline constexpr int kTurnedPixels = 16;               // that the weight gradient turns at a time
+inline constexpr int kTurned = kTurnedPixels * kWide;  // vectors of the panel that holds them
+inline constexpr int kItemsForEach = 4;                // for each thread, that are worth handing out
 
 // Pixels of some maps, one for each output: they lie `pitch` and `step` apart.
 struct Grid {
@@ -202,26 +202,12 @@ struct WeightGradient {
             }
         }
     }
-
-    // Maps of one pixel: as many channels at a time as others have pixels, so that rows are written in long runs.
-    void of_pixel(int from, int to, bool adds) const {
-        alignas(64) lanes panel[kTurned];
-        for (int c0 = from; c0 < to; c0 += kWide) {
-            turn_pixels(x, c0, at_most(kWide, channels - c0), 0, 1, 0, 1, panel + (c0 - from));
-        }
-        for (const int tile : tiles) {
-            for (int c0 = from; c0 < to; c0 += kWide) {
-                add(panel + (c0 - from), c0, tile, dy, 1, 1, adds);
-            }
-        }
-    }
 };
 
 inline void pointwise_weight_gradient(const Program& program, const Step& step, lanes* arena, float* gradients,
                                       Part part, bool adds) {
     const Slot &in = program.slots[step.input], &out = program.slots[step.output];
-    const bool lone = out.height * out.width == 1;
-    const int wide = lone ? kTurnedPixels * kWide : kWide, blocks = (in.channels + wide - 1) / wide;
+    const int blocks = (in.channels + kWide - 1) / kWide;
     const int tiles = (out.channels + kProductRows - 1) / kProductRows;
     const bool by_blocks = blocks >= kItemsForEach * part.count;
     const Part whole{0, 1};
@@ -234,11 +220,6 @@ inline void pointwise_weight_gradient(const Program& program, const Step& step, 
                                   out.channels,
                                   (by_blocks ? whole : part).of(tiles)};
     for (const int block : (by_blocks ? part : whole).of(blocks)) {
-        const int c0 = block * wide;
-        if (lone) {
-            gradient.of_pixel(c0, at_most(c0 + wide, in.channels), adds);
-        } else {
-            gradient.of_maps(c0, out.height, out.width, adds);
-        }
+        gradient.of_maps(block * kWide, out.height, out.width, adds);
     }
 }

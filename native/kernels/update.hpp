@@ -79,16 +79,22 @@ inline bool all_finite(lanes zeros) {
 }
 
 // Add the blocks' gradients in a tree that depends on nothing but their number; its root is the gradients.
-inline void add_blocks(const Program& program, float* sums, int blocks, float* gradients, Chunk chunk) {
-    for (int distance = 1; distance < blocks; distance *= 2) {
-        for (int block = 0; block + distance < blocks; block += 2 * distance) {
-            float* left = sums + block * program.parameters;
-            float* sum = 2 * distance < blocks ? left : gradients;
-            const float* right = sums + (block + distance) * program.parameters;
-            for (std::ptrdiff_t i = chunk.from; i < chunk.to; ++i) sum[i] = left[i] + right[i];
+inline void add_blocks(const Program& program, float* sets, int blocks, float* gradients, Chunk chunk) {
+    for (int i = 0; i < program.stretch_count; ++i) {
+        const Stretch& stretch = program.stretches[i];
+        const std::ptrdiff_t from = stretch.from > chunk.from ? stretch.from : chunk.from;
+        const std::ptrdiff_t count = (stretch.to < chunk.to ? stretch.to : chunk.to) - from;
+        float *of_block = sets + stretch.place + (from - stretch.from), *root = gradients + from;
+        for (int distance = 1; distance < blocks; distance *= 2) {
+            for (int block = 0; block + distance < blocks; block += 2 * distance) {
+                float* left = of_block + block * program.of_block;
+                float* sum = 2 * distance < blocks ? left : root;
+                const float* right = left + distance * program.of_block;
+                for (std::ptrdiff_t j = 0; j < count; ++j) sum[j] = left[j] + right[j];
+            }
         }
+        for (std::ptrdiff_t j = 0; blocks == 1 && j < count; ++j) root[j] = of_block[j];
     }
-    for (std::ptrdiff_t i = chunk.from; blocks == 1 && i < chunk.to; ++i) gradients[i] = sums[i];
 }
 
 // J += λ₁ Σ|θ| + ½λ₂ Σθ², g += λ₁ sign θ + λ₂θ.

@@ -3,6 +3,9 @@
 // and 2, −2, 1/2, −1/2. What is linear in the products comes in two halves, for four points each: so many stay in
 // registers.
 //
+// N is the number of outputs. Where a map ends after two of them, the points ±1/2 are left out: Bᵀ loses their factors
+// (z ∓ 1/2) as a polynomial, and gets the numbers (a ∓ 1/2) instead, by which G has divided; the weights are the same.
+//
 // Source: Winograd 1980; Lavin & Gray 2016, §4.
 #pragma once
 
@@ -13,12 +16,33 @@ namespace five {
 
 inline constexpr int kHalf = kPointsOfFive / 2;
 inline constexpr int kInfinity = 3;
+inline constexpr int kNarrow = 2;  // outputs of a tile at the edge
 
-// Bᵀx: eight inputs, `step` apart, become eight values. Where all inputs are the same number, all but the second are
-// exactly 0, and all outputs the same: what pools choose among equals is to be what the direct way leaves to them.
-template <typename V>
+// Values along an axis of so many outputs, 8 or 6, and how many of them are in its half H.
+constexpr int points_of(int outputs) { return outputs + kFive - 1; }
+constexpr int points_of_half(int outputs, int half) { return half == 0 ? kHalf : points_of(outputs) - kHalf; }
+
+// The side of the tile that covers so many outputs.
+constexpr int side_of(int outputs) { return outputs <= kNarrow ? kNarrow : kSide; }
+
+// Bᵀx: eight inputs, `step` apart, become eight values, or six inputs six. Where all inputs are the same number, all
+// but the second are exactly 0, and all outputs the same: what pools choose among equals is to be what the direct way
+// leaves to them.
+template <int N = kSide, typename V>
 PELLUCID_INLINE void transform_input(const V* x, std::ptrdiff_t step, V* t) {
-    const V x1 = x[step], x2 = x[2 * step], x3 = x[3 * step], x4 = x[4 * step], x5 = x[5 * step], x6 = x[6 * step];
+    const V x1 = x[step], x2 = x[2 * step], x3 = x[3 * step], x4 = x[4 * step], x5 = x[5 * step];
+    if constexpr (N == kNarrow) {
+        t[0] = (x[0] - x2) + 0.25f * (x4 - x2);
+        t[kInfinity] = (x5 - x3) + 4.0f * (x1 - x3);
+        const V even1 = 0.75f * x4 - 3.0f * x2, odd1 = 0.75f * x3 - 3.0f * x1;
+        t[1] = even1 + odd1;
+        t[2] = even1 - odd1;
+        const V even2 = 3.75f * (x4 - x2), odd2 = 7.5f * (x3 - x1);
+        t[4] = even2 + odd2;
+        t[5] = even2 - odd2;
+        return;
+    }
+    const V x6 = x[6 * step];
     t[0] = x[0] - x6 + 5.25f * (x4 - x2);
     t[kInfinity] = x[7 * step] - x1 + 5.25f * (x3 - x5);
     const V even1 = x2 + x6 - 4.25f * x4, odd1 = x1 + x5 - 4.25f * x3;
@@ -34,19 +58,34 @@ PELLUCID_INLINE void transform_input(const V* x, std::ptrdiff_t step, V* t) {
 }
 
 // Entry I of Bᵀx, whose inputs lie in eight rows, for column k; what the others take is left out by the compiler.
-template <int I, typename V>
+template <int I, int N = kSide, typename V>
 PELLUCID_INLINE V input_at(const V* const* rows, int k) {
-    V x[kPointsOfFive], t[kPointsOfFive];
+    constexpr int kInputs = points_of(N);
+    V x[kInputs], t[kInputs];
     PELLUCID_UNROLL
-    for (int r = 0; r < kPointsOfFive; ++r) x[r] = rows[r][k];
-    transform_input(x, 1, t);
+    for (int r = 0; r < kInputs; ++r) x[r] = rows[r][k];
+    transform_input<N>(x, 1, t);
     return t[I];
 }
 
-// What the four values of a half are in B t, the way back.
-template <int H, typename V>
+// What the values of a half are in B t, the way back.
+template <int H, int N = kSide, typename V>
 PELLUCID_INLINE void transform_input_back(const V* t, V* x) {
-    if constexpr (H == 0) {
+    if constexpr (N == kNarrow && H == 0) {
+        const V sum = t[1] + t[2], difference = t[1] - t[2];
+        x[0] = t[0];
+        x[1] = 4.0f * t[kInfinity] - 3.0f * difference;
+        x[2] = -1.25f * t[0] - 3.0f * sum;
+        x[3] = 0.75f * difference - 5.0f * t[kInfinity];
+        x[4] = 0.25f * t[0] + 0.75f * sum;
+        x[5] = t[kInfinity];
+    } else if constexpr (N == kNarrow) {
+        x[4] = 3.75f * (t[0] + t[1]);
+        x[3] = 7.5f * (t[0] - t[1]);
+        x[2] = -x[4];
+        x[1] = -x[3];
+        x[0] = x[5] = V{};
+    } else if constexpr (H == 0) {
         const V sum = t[1] + t[2], difference = t[1] - t[2];
         x[0] = t[0];
         x[1] = difference - t[kInfinity];
@@ -68,10 +107,16 @@ PELLUCID_INLINE void transform_input_back(const V* t, V* x) {
     }
 }
 
-// What the four products of a half are in Aᵀp, the four outputs.
-template <int H, typename V>
+// What the products of a half are in Aᵀp, the outputs.
+template <int H, int N = kSide, typename V>
 PELLUCID_INLINE void transform_products(const V* p, V* y) {
-    if constexpr (H == 0) {
+    if constexpr (N == kNarrow && H == 0) {
+        y[0] = p[0] + (p[1] + p[2]);
+        y[1] = (p[1] - p[2]) + p[kInfinity];
+    } else if constexpr (N == kNarrow) {
+        y[0] = p[0] + p[1];
+        y[1] = 2.0f * (p[0] - p[1]);
+    } else if constexpr (H == 0) {
         const V sum = p[1] + p[2], difference = p[1] - p[2];
         y[0] = p[0] + sum;
         y[1] = difference;
@@ -86,10 +131,18 @@ PELLUCID_INLINE void transform_products(const V* p, V* y) {
     }
 }
 
-// The four values of half H of A dy, from four values.
-template <int H, typename V>
+// The values of half H of A dy, from N values.
+template <int H, int N = kSide, typename V>
 PELLUCID_INLINE void transform_output_back(const V* dy, V* v) {
-    if constexpr (H == 0) {
+    if constexpr (N == kNarrow && H == 0) {
+        v[0] = dy[0];
+        v[1] = dy[0] + dy[1];
+        v[2] = dy[0] - dy[1];
+        v[kInfinity] = dy[1];
+    } else if constexpr (N == kNarrow) {
+        v[0] = dy[0] + 2.0f * dy[1];
+        v[1] = dy[0] - 2.0f * dy[1];
+    } else if constexpr (H == 0) {
         const V even = dy[0] + dy[2], odd = dy[1] + dy[3];
         v[0] = dy[0];
         v[1] = even + odd;
@@ -105,11 +158,11 @@ PELLUCID_INLINE void transform_output_back(const V* dy, V* v) {
     }
 }
 
-// A dy: four values become eight.
-template <typename V>
-PELLUCID_INLINE void transform_output_back(const V* dy, V* v) {
-    transform_output_back<0>(dy, v);
-    transform_output_back<1>(dy, v + kHalf);
+// A dy: four values become eight, or two six.
+template <int N = kSide, typename V>
+PELLUCID_INLINE void transform_whole_output_back(const V* dy, V* v) {
+    transform_output_back<0, N>(dy, v);
+    transform_output_back<1, N>(dy, v + kHalf);
 }
 
 inline constexpr float kScale1 = -2.0f / 9, kScale2 = 1.0f / 90, kScaleHalf = 32.0f / 45;
@@ -141,6 +194,16 @@ PELLUCID_INLINE void transform_weights_back(const lanes* u, std::ptrdiff_t step,
     w[2 * w_step] = sum1 + 4.0f * sum2 + 0.25f * sum3;
     w[3 * w_step] = difference1 + 8.0f * difference2 + 0.125f * difference3;
     w[4 * w_step] = sum1 + 16.0f * sum2 + 0.0625f * sum3 + u[kInfinity * step];
+}
+
+// Call body<R, C>() for a tile that covers so many rows and columns of outputs.
+template <typename Body>
+void with_sides(int rows, int columns, Body body) {
+    const bool low = rows <= kNarrow, slim = columns <= kNarrow;
+    if (low && slim) return body.template operator()<kNarrow, kNarrow>();
+    if (low) return body.template operator()<kNarrow, kSide>();
+    if (slim) return body.template operator()<kSide, kNarrow>();
+    body.template operator()<kSide, kSide>();
 }
 
 // Call body<0>(), …, body<7>().

@@ -12,38 +12,58 @@ namespace five {
 
 static_assert(kTogether <= kChannelsOfFive);
 
-// Row I of X for the tiles from `first` on, [half][tile][4], halves `apart`; `row` has room for the inputs above them
-// all.
-template <int I>
+// Row I of X for tiles of R rows beside each other, [half][tile][4], halves `apart`; `row` has room for the inputs
+// above them all. Points that the last tile does not take get 0.
+template <int I, int R>
 void transform_input_row(const Tiling& tiles, int c, int first, int count, lanes* row, lanes* x, std::ptrdiff_t apart) {
-    for (int done = 0; done < count;) {
-        const int tile = first + done, side_by_side = at_most(count - done, tiles.across() - tile % tiles.across());
-        const lanes* rows[kPointsOfFive];
-        for (int r = 0; r < kPointsOfFive; ++r) rows[r] = tiles.input_row(c, tiles.top(tile) + r, tiles.left(tile));
-        for (int part = 0; part < kParts; ++part) {
-            const piece* parts[kPointsOfFive];
-            for (int r = 0; r < kPointsOfFive; ++r) parts[r] = pieces(rows[r], part);
-            for (int k = 0; k < kSide * (side_by_side - 1) + kPointsOfFive; ++k) {
-                *pieces(row + k, part) = input_at<I>(parts, k * kParts);
+    constexpr int kDown = points_of(R);
+    const lanes* rows[kDown];
+    for (int r = 0; r < kDown; ++r) rows[r] = tiles.input_row(c, tiles.top(first) + r, tiles.left(first));
+    for (int part = 0; part < kParts; ++part) {
+        const piece* parts[kDown];
+        for (int r = 0; r < kDown; ++r) parts[r] = pieces(rows[r], part);
+        for (int k = 0; k < kSide * (count - 1) + kPointsOfFive; ++k) {
+            *pieces(row + k, part) = input_at<I, R>(parts, k * kParts);
+        }
+        for (int t = 0; t < count; ++t) {
+            const piece* inputs = pieces(row + kSide * t, part);
+            piece values[kPointsOfFive];
+            if (tiles.columns(first + t) <= kNarrow) {
+                values[kPointsOfFive - 2] = values[kPointsOfFive - 1] = piece{};
+                transform_input<kNarrow>(inputs, kParts, values);
+            } else {
+                transform_input(inputs, kParts, values);
             }
-            for (int t = done; t < done + side_by_side; ++t) {
-                piece values[kPointsOfFive];
-                transform_input(pieces(row + kSide * (t - done), part), kParts, values);
-                for (int j = 0; j < kHalf; ++j) {
-                    *pieces(x + t * kHalf + j, part) = values[j];
-                    *pieces(x + apart + t * kHalf + j, part) = values[kHalf + j];
-                }
+            for (int j = 0; j < kHalf; ++j) {
+                *pieces(x + t * kHalf + j, part) = values[j];
+                *pieces(x + apart + t * kHalf + j, part) = values[kHalf + j];
             }
         }
-        done += side_by_side;
     }
 }
 
-// sums[c][j][f] (+)= Σ_t v[f][t][j]·x[c][t][j] of half H for TF filters and TC channels; filters lie `filter` apart
-// halfway to V, channels `channel` apart in X, and points `point` in the sums.
+// The same for any tiles, row after row of them; those that do not take point I must not be among them.
+template <int I>
+void transform_input_rows_of_tiles(const Tiling& tiles, int c, int first, int count, lanes* row, lanes* x,
+                                   std::ptrdiff_t apart) {
+    for (int done = 0, beside; done < count; done += beside) {
+        const int tile = first + done;
+        beside = at_most(count - done, tiles.across() - tile % tiles.across());
+        if (tiles.rows(tile) > kNarrow) {
+            transform_input_row<I, kSide>(tiles, c, tile, beside, row, x + done * kHalf, apart);
+        } else if constexpr (I < points_of(kNarrow)) {
+            transform_input_row<I, kNarrow>(tiles, c, tile, beside, row, x + done * kHalf, apart);
+        }
+    }
+}
+
+// sums[c][j][f] (+)= Σ_t v[f][t][j]·x[c][t][j] of half H for TF filters and TC channels and the tiles from `first` on;
+// filters lie `filter` apart halfway to V, channels `channel` apart in X, and points `point` in the sums.
 template <int H, int TF, int TC>
-void add_half_row(const lanes* delta, std::ptrdiff_t filter, const lanes* x, std::ptrdiff_t channel, int count,
-                  bool begin, lanes* sums, std::ptrdiff_t point) {
+void add_half_row(const Tiling& tiles, int first, const lanes* delta, std::ptrdiff_t filter, const lanes* x,
+                  std::ptrdiff_t channel, int count, bool begin, lanes* sums, std::ptrdiff_t point) {
+    const int across = tiles.across();
+    const bool slim = tiles.columns(across - 1) <= kNarrow;
     for (int part = 0; part < kParts; ++part) {
         piece s[TF][TC][kHalf];
         for (int f = 0; f < TF; ++f) {
@@ -53,11 +73,15 @@ void add_half_row(const lanes* delta, std::ptrdiff_t filter, const lanes* x, std
                 }
             }
         }
+        int column = first % across;
         for (int t = 0; t < count; ++t) {
+            const bool narrow = slim && ++column == across;
+            if (narrow) column = 0;
             for (int f = 0; f < TF; ++f) {
                 piece dy[kSide], v[kHalf];
                 for (int m = 0; m < kSide; ++m) dy[m] = *pieces(delta + f * filter + t * kSide + m, part);
                 transform_output_back<H>(dy, v);
+                if (H == 0 && narrow) v[kInfinity] = dy[kNarrow - 1];
                 for (int c = 0; c < TC; ++c) {
                     for (int j = 0; j < kHalf; ++j) {
                         s[f][c][j] += v[j] * *pieces(x + c * channel + t * kHalf + j, part);
@@ -77,20 +101,23 @@ void add_half_row(const lanes* delta, std::ptrdiff_t filter, const lanes* x, std
 
 // All filters over TC channels at most.
 template <int H, int TC>
-void add_half_rows(int channels, const lanes* delta, std::ptrdiff_t filter, int filters, const lanes* x,
-                   std::ptrdiff_t channel, int count, bool begin, lanes* sums, std::ptrdiff_t point) {
+void add_half_rows(int channels, const Tiling& tiles, int first, const lanes* delta, std::ptrdiff_t filter,
+                   const lanes* x, std::ptrdiff_t channel, int count, bool begin, lanes* sums, std::ptrdiff_t point) {
     if constexpr (TC > 1) {
         if (channels < TC) {
-            return add_half_rows<H, TC - 1>(channels, delta, filter, filters, x, channel, count, begin, sums, point);
+            return add_half_rows<H, TC - 1>(channels, tiles, first, delta, filter, x, channel, count, begin, sums,
+                                            point);
         }
     }
+    const int filters = tiles.out.channels;
     constexpr int kFilters = kTogether / TC;
     int f = 0;
     for (; f + kFilters <= filters; f += kFilters) {
-        add_half_row<H, kFilters, TC>(delta + f * filter, filter, x, channel, count, begin, sums + f, point);
+        add_half_row<H, kFilters, TC>(tiles, first, delta + f * filter, filter, x, channel, count, begin, sums + f,
+                                      point);
     }
     for (; f < filters; ++f) {
-        add_half_row<H, 1, TC>(delta + f * filter, filter, x, channel, count, begin, sums + f, point);
+        add_half_row<H, 1, TC>(tiles, first, delta + f * filter, filter, x, channel, count, begin, sums + f, point);
     }
 }
 
@@ -106,17 +133,22 @@ inline void sum_products(const Program& program, const Step& step, lanes* arena,
     lanes *row = scratch + kZeros, *x = row + kZeros, *sums = x + 2 * kChannelsOfFive * kChannel;
     for (const int item : part.of(cut.tiles() * kPointsOfFive)) {
         const int c0 = item / kPointsOfFive * cut.by, channels = cut.size(item / kPointsOfFive);
-        for (int first = 0; first < tiles.count(); first += kTilesOfFive) {
-            const int count = at_most(kTilesOfFive, tiles.count() - first), i = item % kPointsOfFive;
+        const int i = item % kPointsOfFive;
+        const bool low = tiles.rows(tiles.count() - 1) <= kNarrow;
+        const int taking = tiles.count() - (low && i >= points_of(kNarrow) ? tiles.across() : 0);
+        for (int first = 0; first < taking; first += kTilesOfFive) {
+            const int count = at_most(kTilesOfFive, taking - first);
             for_each_row([&]<int I>() {
                 if (I != i) return;
                 for (int c = 0; c < channels; ++c) {
-                    transform_input_row<I>(tiles, c0 + c, first, count, row, x + c * kChannel, channels * kChannel);
+                    transform_input_rows_of_tiles<I>(tiles, c0 + c, first, count, row, x + c * kChannel,
+                                                     channels * kChannel);
                 }
             });
             const lanes* delta = tiles.delta(i, 0, first);
-            add_half_rows<0, kTogether>(channels, delta, filter, out, x, kChannel, count, first == 0, sums, point);
-            add_half_rows<1, kTogether>(channels, delta, filter, out, x + channels * kChannel, kChannel, count,
+            add_half_rows<0, kTogether>(channels, tiles, first, delta, filter, x, kChannel, count, first == 0, sums,
+                                        point);
+            add_half_rows<1, kTogether>(channels, tiles, first, delta, filter, x + channels * kChannel, kChannel, count,
                                         first == 0, sums + kHalf * point, point);
         }
         for (int c = 0; c < channels; ++c) {
@@ -129,34 +161,41 @@ inline void sum_products(const Program& program, const Step& step, lanes* arena,
     }
 }
 
-// Second half: dw = Gᵀ(…)G, 16 filters at a time; `add`ed to what another block has left, or put in its place.
+inline constexpr int kTaps = kFive * kFive;
+
+// The gradients of channel c of 16 filters, one to a lane; `add`ed to what another block has left, or put in its place.
+inline void write_taps(const Filters& w, const Step& step, int c, int f0, lanes* dw, float* gradients, bool add) {
+    constexpr int kVectors = vectors_of(kTaps);
+    for (int tap = 0; step.flip && tap < kTaps / 2; ++tap) {
+        const lanes other = dw[kTaps - 1 - tap];
+        dw[kTaps - 1 - tap] = dw[tap];
+        dw[tap] = other;
+    }
+    lanes of_filter[kLanes][kVectors];
+    for (int i = 0; i < kVectors; ++i) {
+        turn(dw + i * kLanes, 1, at_most(kLanes, kTaps - i * kLanes), of_filter[0] + i, kVectors);
+    }
+    for (int t = 0; t < at_most(kLanes, w.out - f0); ++t) {
+        float* to = gradients + step.weight + w.at(false, 0, f0 + t, c, 0);
+        const float* from = reinterpret_cast<const float*>(of_filter[t]);
+        for (int tap = 0; tap < kTaps; ++tap) to[tap] = add ? to[tap] + from[tap] : from[tap];
+    }
+}
+
+// Second half: dw = Gᵀ(…)G, 16 filters at a time.
 inline void weight_gradient(const Program& program, const Step& step, lanes* arena, const lanes* scratch,
                             float* gradients, bool add, Part part) {
     const Filters w(program, step);
     const int vectors = vectors_of(w.out);
     for (const int item : part.of(w.in * vectors)) {
-        const int c = item / vectors, vector = item % vectors, f0 = vector * kLanes;
+        const int c = item / vectors, vector = item % vectors;
         const lanes* totals =
             Tiling(program, step, arena, scratch).totals() + c * kPointsOfFive * kPointsOfFive * vectors + vector;
-        constexpr int kTaps = kFive * kFive, kVectors = vectors_of(kTaps);
         lanes half[kFive * kPointsOfFive], dw[kTaps];
         for (int j = 0; j < kPointsOfFive; ++j)
             transform_weights_back(totals + j * vectors, kPointsOfFive * vectors, half + j, kPointsOfFive);
         for (int k = 0; k < kFive; ++k) transform_weights_back(half + k * kPointsOfFive, 1, dw + k * kFive, 1);
-        for (int tap = 0; step.flip && tap < kTaps / 2; ++tap) {
-            const lanes other = dw[kTaps - 1 - tap];
-            dw[kTaps - 1 - tap] = dw[tap];
-            dw[tap] = other;
-        }
-        lanes of_filter[kLanes][kVectors];
-        for (int i = 0; i < kVectors; ++i) {
-            turn(dw + i * kLanes, 1, at_most(kLanes, kTaps - i * kLanes), of_filter[0] + i, kVectors);
-        }
-        for (int t = 0; t < at_most(kLanes, w.out - f0); ++t) {
-            float* to = gradients + step.weight + w.at(false, 0, f0 + t, c, 0);
-            const float* from = reinterpret_cast<const float*>(of_filter[t]);
-            for (int tap = 0; tap < kTaps; ++tap) to[tap] = add ? to[tap] + from[tap] : from[tap];
-        }
+        write_taps(w, step, c, vector * kLanes, dw, gradients, add);
     }
 }
 

@@ -75,35 +75,43 @@ class Arena {
     float* memory_;
 };
 
-// What a thread has for itself: zeros that must stay zero, NaN, and lanes that nothing may touch.
-class Scratch {
+// Memory full of NaN, and behind it lanes that nothing may touch.
+class Guarded {
   public:
-    explicit Scratch(std::ptrdiff_t size)
+    explicit Guarded(std::ptrdiff_t size)
         : size_(static_cast<std::size_t>(size) * sizeof(lanes)),
           memory_(static_cast<float*>(std::aligned_alloc(alignof(lanes), size_ + kGap * sizeof(lanes)))) {
         std::memset(memory_, 0xFF, size_);
-        if (size > 0) std::memset(memory_, 0, kZeroBytes);
         ASAN_POISON_MEMORY_REGION(memory_ + size * kLanes, kGap * sizeof(lanes));
     }
-    Scratch(const Scratch&) = delete;
-    Scratch& operator=(const Scratch&) = delete;
-    ~Scratch() {
+    Guarded(const Guarded&) = delete;
+    Guarded& operator=(const Guarded&) = delete;
+    ~Guarded() {
         ASAN_UNPOISON_MEMORY_REGION(memory_, size_ + kGap * sizeof(lanes));
         std::free(memory_);
     }
 
-    void* memory() { return memory_; }
+    float* memory() { return memory_; }
 
-    bool zeros_are_zero() const {
-        const std::span zeros(memory_, size_ > 0 ? kZeroBytes / sizeof(float) : 0);
+  private:
+    std::size_t size_;
+    float* memory_;
+};
+
+// What a thread has for itself: zeros that must stay zero, and NaN.
+class Scratch : public Guarded {
+  public:
+    explicit Scratch(std::ptrdiff_t size) : Guarded(size), zeros_(size > 0 ? kZeros * kLanes : 0) {
+        std::memset(memory(), 0, zeros_ * sizeof(float));
+    }
+
+    bool zeros_are_zero() {
+        const std::span zeros(memory(), zeros_);
         return std::all_of(zeros.begin(), zeros.end(), [](float zero) { return zero == 0.0f; });
     }
 
   private:
-    static constexpr std::size_t kZeroBytes = kZeros * sizeof(lanes);
-
-    std::size_t size_;
-    float* memory_;
+    std::size_t zeros_;
 };
 
 // What the last blocks left in their arenas, against the oracle; the first arena is that of block `first_block`.
@@ -136,16 +144,9 @@ void check_slots(const std::string& here, const Layout& layout, std::span<const 
 
 void check_against_naive(const std::string& what, const Net& net, const Data& data, const Engine& engine,
                          double tolerance, Task task) {
-    Layout layout = net.layout(kGap);
-    std::vector<Step> steps;
-    for (Runner::Plan& plan : layout.plans) {
-        plan.step.scale = plan.scale.data();
-        steps.push_back(plan.step);
-    }
-    Program program = net.program(layout);
-    program.slots = layout.slots.data();
-    program.steps = steps.data();
-    program.step_count = static_cast<int>(steps.size());
+    const Planned planned(net, kGap);
+    const Layout& layout = planned.layout;
+    const Program& program = planned.program;
     const bool learns = task == Task::kLearn;
     const std::size_t blocks = (data.rows.size() + kLanes - 1) / kLanes, kept = learns && net.norms > 0 ? blocks : 1;
     std::vector<std::unique_ptr<Arena>> arenas;
@@ -157,7 +158,8 @@ void check_against_naive(const std::string& what, const Net& net, const Data& da
     Scratch scratch(layout.scratch);
     void* const scratches[] = {scratch.memory()};
     std::vector<float> packed(static_cast<std::size_t>(layout.packed), NAN);
-    std::vector<float> gradients(blocks * static_cast<std::size_t>(net.parameters), NAN);
+    std::vector<float> gradients(blocks * static_cast<std::size_t>(program.of_block), NAN);
+    Guarded of_linear(static_cast<std::ptrdiff_t>(blocks) * program.kept);
     std::vector<double> losses(blocks, NAN);
     std::vector<Moments> moments(blocks * static_cast<std::size_t>(net.norms), {NAN, NAN});
     std::vector<Norm> norms(static_cast<std::size_t>(net.norms), {NAN, NAN, NAN, NAN});
@@ -165,7 +167,7 @@ void check_against_naive(const std::string& what, const Net& net, const Data& da
     Batch batch = make_batch(net, data, 1, task, result);
     engine.run(program,
                {places.data(), scratches, packed.data(), gradients.data(), losses.data(), nullptr, moments.data(),
-                norms.data()},
+                norms.data(), reinterpret_cast<lanes*>(of_linear.memory())},
                batch);
 
     const Naive naive = run_naively(net, data, learns);

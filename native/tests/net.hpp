@@ -74,7 +74,7 @@ class Net {
 
     const Slot& output() const { return slots[static_cast<std::size_t>(here)]; }
     Layout layout(std::ptrdiff_t gap) const;
-    Program program(const Layout& layout) const;  // without its slots and steps
+    Program program(const Layout& layout) const;  // without its slots and steps, and who computes which gradients
 
     std::vector<Slot> slots;
     std::vector<Runner::Plan> plans;
@@ -89,6 +89,18 @@ class Net {
 
   private:
     Step& append(Op op, int channels, int height, int width, const Window& window);
+};
+
+// A network's program with all that it points to, for tests that call the engine themselves.
+struct Planned {
+    Layout layout;
+    std::vector<Step> steps;
+    std::vector<Stretch> stretches;
+    Program program;
+
+    Planned(const Net& net, std::ptrdiff_t gap);
+    Planned(const Planned&) = delete;
+    Planned& operator=(const Planned&) = delete;
 };
 
 // The same numbers on every machine, unlike the distributions of the standard library.

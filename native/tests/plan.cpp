@@ -1,6 +1,7 @@
 // Where everything of a network lies, and who sends which δ where.
 #include <algorithm>
 
+#include "gradients.hpp"
 #include "net.hpp"
 
 namespace pellucid {
@@ -120,7 +121,7 @@ void place_notes(Layout& found, Step& step, auto&& place) {
         step.scratch = place(static_cast<std::ptrdiff_t>(out.channels) * out.height * out.width);
     }
     if (step.winograd()) {
-        step.scratch = place(winograd_notes(step.winograd(), in, out));
+        step.scratch = place(winograd_notes(step, in, out));
         found.scratch = std::max(found.scratch, winograd_scratch(step.winograd(), in.channels, out.channels));
     }
 }
@@ -193,6 +194,19 @@ Program Net::program(const Layout& layout) const {
     program.by_points = layout.by_points;
     program.in_turn = layout.in_turn;
     return program;
+}
+
+Planned::Planned(const Net& net, std::ptrdiff_t gap) : layout(net.layout(gap)), program(net.program(layout)) {
+    for (Runner::Plan& plan : layout.plans) {
+        plan.step.scale = plan.scale.data();
+        steps.push_back(plan.step);
+    }
+    program.slots = layout.slots.data();
+    program.steps = steps.data();
+    program.step_count = static_cast<int>(steps.size());
+    stretches = plan_gradients(steps, program);
+    program.stretches = stretches.data();
+    program.stretch_count = static_cast<int>(stretches.size());
 }
 
 }  // namespace pellucid

@@ -25,40 +25,35 @@ struct alignas(lanes) Place {
 // A network that has learned from one block, and the naive answer.
 struct Block {
     const Net& net;
-    Layout layout;
-    std::vector<Step> steps;
-    std::vector<Place> memory, scratch;
+    Planned planned;
+    const Program& program;
+    std::vector<Place> memory, scratch, kept;
     std::vector<float> packed, gradients;
     Data data;
     Naive naive;
-    Program program;
 
     Block(const Net& given, const Engine& engine, Random& random)
         : net(given),
-          layout(given.layout(0)),
+          planned(given, 0),
+          program(planned.program),
           data(whole_numbers(given, kLanes, random)),
           naive(run_naively(given, data)) {
-        for (Runner::Plan& plan : layout.plans) {
-            plan.step.scale = plan.scale.data();
-            steps.push_back(plan.step);
-        }
-        memory.resize(static_cast<std::size_t>(layout.arena));
-        scratch.resize(static_cast<std::size_t>(layout.scratch));
-        packed.resize(static_cast<std::size_t>(layout.packed));
+        memory.resize(static_cast<std::size_t>(program.arena));
+        scratch.resize(static_cast<std::size_t>(program.scratch));
+        kept.resize(static_cast<std::size_t>(program.kept));
+        packed.resize(static_cast<std::size_t>(program.packed));
         gradients.resize(static_cast<std::size_t>(net.parameters));
-        program = net.program(layout);
-        program.slots = layout.slots.data();
-        program.steps = steps.data();
-        program.step_count = static_cast<int>(steps.size());
         void *arenas[] = {memory.data()}, *scratches[] = {scratch.data()};
         double losses[1];
-        const Workspace space{arenas, scratches, packed.data(), gradients.data(), losses, nullptr, nullptr, nullptr};
+        const Workspace space{arenas,  scratches, packed.data(), gradients.data(), losses,
+                              nullptr, nullptr,   nullptr,       of_linear()};
         Result result;
         Batch batch = make_batch(net, data, 1, Task::kLearn, result);
         engine.run(program, space, batch);
     }
 
     lanes* arena() { return reinterpret_cast<lanes*>(memory.data()); }
+    lanes* of_linear() { return reinterpret_cast<lanes*>(kept.data()); }
 };
 
 void run_dx(Block& block, const Step& step, Part part) {
@@ -74,12 +69,14 @@ void run_dx(Block& block, const Step& step, Part part) {
 void run_dweight(Block& block, const Step& step, bool add, Part part) {
     const Slot &in = block.program.slots[step.input], &out = block.program.slots[step.output];
     float* gradients = block.gradients.data();
-    if (is_pointwise(step, in, out)) {
+    if (step.kept >= 0) {
+        linear_weight_gradient(block.program, step, block.of_linear(), 1, gradients, part.of(row_tiles(out)));
+    } else if (is_pointwise(step, in, out)) {
         pointwise_weight_gradient(block.program, step, block.arena(), gradients, part, add);
     } else {
         conv_weight_gradient(block.program, step, block.arena(), gradients, part, add);
     }
-    if (step.bias >= 0) bias_gradient(block.program, step, block.arena(), gradients, part, add);
+    if (step.bias >= 0) activate_and_sum_delta(block.program, step, block.arena(), gradients, part, add);
 }
 
 template <typename Visit>
@@ -92,9 +89,9 @@ void for_each_pixel(const Slot& slot, Visit visit) {
 }
 
 void check_dx(const std::string& what, Block& block, int number, bool adds, int threads) {
-    Step step = block.steps[static_cast<std::size_t>(number)];
+    Step step = block.planned.steps[static_cast<std::size_t>(number)];
     step.adds = adds;
-    const Slot& in = block.layout.slots[static_cast<std::size_t>(step.input)];
+    const Slot& in = block.planned.layout.slots[static_cast<std::size_t>(step.input)];
     lanes* dx = block.arena() + in.delta;
     for_each_pixel(in, [&](std::ptrdiff_t at) { dx[at] = lanes{} + kThere; });
     for (int i = 0; i < threads; ++i) run_dx(block, step, {i, threads});
@@ -109,16 +106,20 @@ void check_dx(const std::string& what, Block& block, int number, bool adds, int 
 }
 
 void check_dweight(const std::string& what, Block& block, int number, bool add, int threads) {
-    const Step& step = block.steps[static_cast<std::size_t>(number)];
+    const Step& step = block.planned.steps[static_cast<std::size_t>(number)];
     block.gradients.assign(block.gradients.size(), kThere);
+    for (int i = 0; i < threads && step.kept >= 0; ++i) {
+        keep_samples(block.program, step, block.arena(), block.of_linear(), 0, 1, {i, threads});
+    }
     for (int i = 0; i < threads; ++i) run_dweight(block, step, add, {i, threads});
     const std::ptrdiff_t from = step.weight, end = step.bias < 0 ? block.net.parameters : step.bias;
     std::vector<double> want(block.gradients.size(), kThere);
     const std::ptrdiff_t biases =
-        step.bias < 0 ? 0 : block.layout.slots[static_cast<std::size_t>(step.output)].channels;
+        step.bias < 0 ? 0 : block.planned.layout.slots[static_cast<std::size_t>(step.output)].channels;
     for (std::ptrdiff_t i = from; i < end + biases; ++i) {
         const auto at = static_cast<std::size_t>(i);
-        want[at] = block.naive.gradients[at] + (add ? kThere : 0.0f);
+        const bool linear_weight = step.kept >= 0 && i < end;  // of all blocks at once: it is written, never added
+        want[at] = block.naive.gradients[at] + (add && !linear_weight ? kThere : 0.0f);
     }
     check_close(block.gradients, want, 0.0, what + ": dweight");
 }

@@ -9,7 +9,7 @@ namespace {
 
 // Every kind of step, each cut among the threads of a split block.
 Net every_step(bool wide = false) {
-    Net net(2, 11, 12, Loss::kCrossEntropy);
+    Net net(2, 19, 12, Loss::kCrossEntropy);
     net.wide = wide;
     net.conv(5, {{3, 1, 1, 1, 1}, {3, 1, 1, 1, 1}}).activation(Activation::kReLU);
     net.max_pool({{2, 2}, {2, 2}}).activation(Activation::kTanh);

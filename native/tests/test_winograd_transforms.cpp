@@ -41,7 +41,7 @@ struct OfFive {
         five::transform_products<1>(p + five::kHalf, rest);
         for (int m = 0; m < kSide; ++m) y[m] += rest[m];
     }
-    static void output_back(const lanes* dy, lanes* v) { five::transform_output_back(dy, v); }
+    static void output_back(const lanes* dy, lanes* v) { five::transform_whole_output_back(dy, v); }
     static void weights(const lanes* w, lanes* u) { five::transform_weights(w, 1, u); }
     static void weights_back(const lanes* u, lanes* w) { five::transform_weights_back(u, 1, w, 1); }
 };

@@ -198,6 +198,7 @@ def test_numbers_that_the_kernels_cannot_count_are_refused(changed: dict[str, An
         ({"op": "batch_norm", "weight": 0, "bias": 2, "eps": 1e-5, "state": 1}, "running statistics lie outside"),
         ({"op": "batch_norm", "weight": 0, "bias": 3, "eps": 1e-5}, "weights lie outside the parameters"),
         ({"op": "batch_norm", "weight": 3, "bias": 0, "eps": 1e-5}, "weights lie outside the parameters"),
+        ({"op": "batch_norm", "weight": 0, "bias": 1, "eps": 1e-5}, "two steps share parameters"),
         ({"op": "batch_norm", "weight": 0, "bias": 2}, "a batch norm's settings are out of range"),
         ({"op": "batch_norm", "weight": 0, "bias": 2, "eps": 1, "momentum": 2}, "a batch norm's settings are out"),
     ],

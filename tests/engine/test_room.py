@@ -144,17 +144,26 @@ def test_batches_that_no_memory_holds_on_the_reference_engine() -> None:
 
 def test_batches_that_no_memory_holds_on_the_native_engine() -> None:
     pytest.importorskip("pellucid._native", reason="installed without a C++ compiler")
-    network = Network([Linear(200)], (10**4,), engine="native", n_jobs=1)
-    # one block in progress: 10⁴ + 2·200 vectors of 64 bytes; each block has gradients of its own, 2·10⁶ + 200 numbers
+    network = Network([Conv2d(500, 60), Flatten()], (1, 60, 60), engine="native", n_jobs=1)
+    # each of 600 blocks has gradients of its own, 500·60² + 500 numbers: 4.024 GiB; one block is in progress; outputs
     assert threads(1) == 1
-    x = without_memory(16 * 550, (10**4,))
+    x = without_memory(16 * 600, (1, 60, 60))
     with pytest.raises(
-        TooLargeError, match=r"a batch of 8,800 samples would take 4\.105 GiB, and .*smaller batch_size"
+        TooLargeError, match=r"a batch of 9,600 samples would take 4\.049 GiB, and .*smaller batch_size"
     ):
-        network.batch_gradient(x, without_memory(16 * 550, (200,), np.float32))
-    with pytest.raises(TooLargeError, match=r"a batch of 10,000,000 samples would take 7\.451 GiB"):
-        network.forward(without_memory(10**7, (10**4,)), batch_size=10**12)
-    assert network.forward(x[:3]).shape == (3, 200)
+        network.batch_gradient(x, without_memory(16 * 600, (500,), np.float32))
+    with pytest.raises(TooLargeError, match=r"a batch of 10,000,000 samples would take 18\.63 GiB"):
+        network.forward(without_memory(10**7, (1, 60, 60)), batch_size=10**12)
+    assert network.forward(x[:3]).shape == (3, 500)
+
+
+def test_a_linear_layer_takes_no_gradients_for_every_block() -> None:
+    pytest.importorskip("pellucid._native", reason="installed without a C++ compiler")
+    network = Network([Linear(200)], (10**4,), engine="native", n_jobs=1)
+    program, parameters = network._native.program, network.flat_parameters.size
+    need = [program.bytes_of(16 * blocks, 1, parameters, training=True) for blocks in (2, 3)]
+    # x, in tiles of 64 channels, and δ of 16 samples, and the gradients of 200 biases
+    assert need[1] - need[0] == (157 * 64 + 200) * 64 + 200 * 4
 
 
 def test_what_a_batch_takes_by_the_networks_kind() -> None:
@@ -171,7 +180,7 @@ def test_what_a_batch_takes_by_the_networks_kind() -> None:
     # Threads have a block each; with batch norm, every block of the batch waits for the others.
     assert need(plain, 0) == [1, 1, 2, 2]
     normed: list[Layer] = [Conv2d(4, 3), BatchNorm2d(), Flatten()]
-    assert need(normed, 0) == [1, 1, 2, 7]
+    assert need(normed, 8) == [1, 1, 2, 7]
     assert need(normed, 0, training=False) == [1, 1, 2, 2]
     # With many parameters all threads work on one block. A set of gradients of its own is needed only where a block
     # goes back before the loss of the batch is known: then they are not yet written where they are wanted.

@@ -12,7 +12,20 @@ from rounding_winograd import matrices
 
 from pellucid.engine import winograd
 from pellucid.engine.program import Program
-from pellucid.layers import Conv2d, Flatten, Layer, Linear, MaxPool2d, ReLU, Tanh
+from pellucid.layers import (
+    ELU,
+    AvgPool2d,
+    BatchNorm,
+    Conv2d,
+    Flatten,
+    Layer,
+    LeakyReLU,
+    Linear,
+    MaxPool2d,
+    ReLU,
+    Sigmoid,
+    Tanh,
+)
 from pellucid.layers.base import Window
 from pellucid.losses import SquaredError
 from pellucid.network import Network
@@ -70,6 +83,44 @@ def test_few_channels_and_small_kernels_take_it_for_some_passes_alone(
     network = Network([layer, Flatten()], (channels, 8, 9), engine="reference")
     step = Program(network.graph, offsets(dict(network.parameters))).steps[0]
     assert (step.tile, step.weights_tile) == tiles
+
+
+@pytest.mark.parametrize(
+    ("layers", "tile"),
+    [
+        ([Conv2d(6, 5), Tanh()], 5),
+        ([Conv2d(6, 5), AvgPool2d(2), Sigmoid()], 5),
+        ([Conv2d(6, 5), BatchNorm(), ELU(), MaxPool2d(2)], 5),
+        # A kink comes next, or nobody knows what.
+        ([Conv2d(6, 5), ReLU()], 0),
+        ([Conv2d(6, 5), ELU(0.5)], 0),
+        ([Conv2d(6, 5), MaxPool2d(2), LeakyReLU()], 0),
+        ([Conv2d(6, 5), Conv2d(6, 5), Tanh()], 0),
+        ([Conv2d(6, 5)], 0),
+        # Other kernels, more channels, no image, no wish.
+        ([Conv2d(6, 3), Tanh()], 0),
+        ([Conv2d(6, 5, winograd=False), Tanh()], 0),
+    ],
+    ids=str,
+)
+def test_grey_images_take_it_forward_in_front_of_a_smooth_activation(layers: list[Layer], tile: int) -> None:
+    assert Network([*layers, Flatten()], (1, 16, 16), engine="native")._native.program.steps[0].tile == tile
+
+
+def test_what_is_no_grey_image_does_not() -> None:
+    for shape, layers in (((2, 16, 16), []), ((1, 16, 16), [Conv2d(1, 3)])):
+        network = Network([*layers, Conv2d(6, 5), Tanh(), Flatten()], shape, engine="native")
+        assert network._native.program.steps[len(layers)].tile == 0
+
+
+@pytest.mark.parametrize("isa", SETS)
+@pytest.mark.parametrize("size", [(9, 11), (40, 6)], ids=str)
+def test_grey_images_row_by_row(size: tuple[int, int], isa: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_isa(monkeypatch, isa)
+    network = build([Conv2d(7, 5, padding=2, flip=True), Tanh(), AvgPool2d(2), Flatten(), Linear(3)], (1, *size))
+    assert network._native.program.steps[0].tile == 5
+    for n in (1, 16, 33):
+        assert_within_rounding(network, *samples(network, n))
 
 
 @pytest.mark.parametrize("kernel", [3, 5])
@@ -132,9 +183,12 @@ def test_the_switch_gives_the_direct_way(kernel: int, monkeypatch: pytest.Monkey
 
 def test_memory_is_counted() -> None:
     # 6·9 outputs are 2·3 tiles of 8 rows of 4, one tile more a row; 2·64 sums of 3 filters in one vector, of 17 in two
-    assert winograd.arena_lanes(5, 2, 3, 6, 9) == 8 * (3 * 6 + 1) * 4 + 2 * 64
-    assert winograd.arena_lanes(5, 2, 17, 6, 9) == 8 * (17 * 6 + 1) * 4 + 2 * 64 * 2
-    assert winograd.arena_lanes(3, 2, 3, 6, 9) == 0
+    assert winograd.arena_lanes(5, 2, 3, 6, 9, tiled_dx=True) == 8 * (3 * 6 + 1) * 4 + 2 * 64
+    assert winograd.arena_lanes(5, 2, 17, 6, 9, tiled_dx=False) == 8 * (17 * 6 + 1) * 4 + 2 * 64 * 2
+    assert winograd.arena_lanes(3, 2, 3, 6, 9, tiled_dx=True) == 0
+    # One map goes row by row, without tiles of δ unless dx wants them.
+    assert winograd.arena_lanes(5, 1, 17, 6, 9, tiled_dx=False) == 64 * 2
+    assert winograd.arena_lanes(5, 1, 17, 6, 9, tiled_dx=True) == 8 * (17 * 6 + 1) * 4 + 64 * 2
     zeros = 4 * 16 + 8
     assert winograd.scratch_lanes(5, 2, 3) == zeros + zeros + 6 * 8 * (16 + 16)
     assert winograd.scratch_lanes(5, 64, 17) == zeros + 8 * 17 + 64 * 64

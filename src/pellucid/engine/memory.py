@@ -12,6 +12,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from pellucid.engine import winograd
+from pellucid.engine.steps import is_pointwise
 from pellucid.machine import readable
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 #: vectors; a network that takes less keeps everything in a place of its own, whose borders are zero once and for all
 SMALL = 2**16
+#: channels of a tile, in which linear layers keep their inputs
+_KEPT_CHANNELS = 64
 #: steps whose way back reads what went in, and those that read what came out, besides the activations
 _READ_INPUT = ("conv", "batch_norm", "lp_pool", "response_norm", "softmax")
 _READ_OUTPUT = ("lp_pool", "response_norm", "softmax")
@@ -144,6 +147,22 @@ def go_back_in_place(slots: Sequence[Slot], steps: Sequence[Step]) -> None:
             source.same_delta = step.output
 
 
+def of_whole_batch(slots: Sequence[Slot], steps: Sequence[Step]) -> tuple[int, int]:
+    """Return how many parameters get their gradient from all samples at once, and the vectors a block keeps for it.
+
+    The numbers are those of native/gradients.cpp.
+    """
+    parameters = kept = 0
+    for step in steps:
+        source, output = slots[step.input], slots[step.output]
+        if step.op == "batch_norm":
+            parameters += 2 * source.channels * (source.pixels if step.per_pixel else 1)
+        elif step.op == "conv" and is_pointwise(step, source, output) and source.pixels == output.pixels == 1:
+            parameters += source.channels * output.channels
+            kept += -(-source.channels // _KEPT_CHANNELS) * _KEPT_CHANNELS + output.channels
+    return parameters, kept
+
+
 def _root(slots: Sequence[Slot], number: int, of_delta: bool) -> tuple[int, int]:
     """Return the slot in whose value, or δ, this one's lies, and where in it."""
     slot, offset = slots[number], 0
@@ -162,7 +181,8 @@ def _notes(slots: Sequence[Slot], step: Step, now: int, back: int) -> Piece:
     if step.op in _NOTE_FORWARD:
         return Piece(prod((output.channels, output.height, output.width)), now, back)
     if step.winograd and back > now:
-        lanes = winograd.arena_lanes(step.winograd, source.channels, output.channels, output.height, output.width)
+        sizes = (source.channels, output.channels, output.height, output.width)
+        lanes = winograd.arena_lanes(step.winograd, *sizes, tiled_dx=bool(step.tile) and step.needs_dx)
         return Piece(lanes, back, back)
     return Piece(0, 0, -1)
 

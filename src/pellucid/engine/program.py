@@ -14,8 +14,8 @@ from typing import Any
 from pellucid.arrays import Shape
 from pellucid.engine import winograd as tiles
 from pellucid.engine.inheritance import speaks_for
-from pellucid.engine.memory import Layout, go_back_in_place, plan
-from pellucid.engine.steps import Slot, Step
+from pellucid.engine.memory import Layout, go_back_in_place, of_whole_batch, plan
+from pellucid.engine.steps import Slot, Step, is_pointwise
 from pellucid.errors import EngineError
 from pellucid.graph import INPUT, Graph
 from pellucid.layers.base import Layer, Window
@@ -57,6 +57,7 @@ class Program:
     def __init__(self, graph: Graph, offsets: dict[str, int]) -> None:
         self.slots: list[Slot] = []
         self.steps: list[Step] = []
+        self._may_be_tiled: list[Step] = []
         self.statistics = self.values_of_a_statistic = 0
         self._offsets = offsets
         self._node = ""
@@ -106,15 +107,30 @@ class Program:
             "conv", slot, shape, rows=rows, columns=columns, groups=groups, flip=flip, weight=weight, bias=bias
         )
         if groups == 1 and winograd:
-            self._set_tiles(self.steps[-1])
+            self._may_be_tiled.append(self.steps[-1])
         return output
 
     def _set_tiles(self, step: Step) -> None:
         source, output = self.slots[step.input], self.slots[step.output]
         kernel = tiles.kernel(step.rows, step.columns, output.height, output.width)
-        step.tile = kernel if tiles.pays_for_maps(source.channels) else 0
+        pays = tiles.pays_for_maps(source.channels)
+        if not step.needs_dx and self._is_activated_smoothly(step):
+            pays |= tiles.pays_for_image(kernel, source.channels)
+        step.tile = kernel if pays else 0
         weighs = tiles.pays_for_weights(step.rows[0], source.channels, output.channels)
         step.weights_tile = kernel if weighs else 0
+
+    def _is_activated_smoothly(self, step: Step) -> bool:
+        """Tell whether the activation that comes next has no kink.
+
+        Where a picture is black, the direct way gives 0 and the bias, which rounding would move off a ReLU's kink.
+        """
+        while step.activation == "none":
+            readers = [other for other in self.steps if step.output in other.slots[:-1]]
+            if len(readers) != 1 or readers[0].op not in ("batch_norm", "max_pool", "avg_pool"):
+                return False
+            step = readers[0]
+        return step.activation in ("sigmoid", "tanh") or (step.activation == "elu" and step.alpha == 1.0)
 
     def max_pool(self, slot: int, shape: Shape, rows: Window, columns: Window) -> int:
         """Add a max pooling.
@@ -140,7 +156,7 @@ class Program:
         maps = self.slots[slot]
         if maps.is_vector:
             return slot
-        return self._add("flatten", slot, (maps.channels * maps.height * maps.width,), column_major=column_major)
+        return self._add("flatten", slot, (maps.channels * maps.pixels,), column_major=column_major)
 
     def activation(self, slot: int, kind: str, alpha: float = 0.0) -> int:
         """Apply an activation; it rides along with the step before it, if that step has none and no other reader."""
@@ -178,9 +194,8 @@ class Program:
             eps=eps,
             momentum=momentum,
         )
-        pixels = source.height * source.width
-        self.statistics += source.channels * (pixels if per_pixel else 1)
-        values = 1 if per_pixel else pixels
+        self.statistics += source.channels * (source.pixels if per_pixel else 1)
+        values = 1 if per_pixel else source.pixels
         self.values_of_a_statistic = min(self.values_of_a_statistic or values, values)
         return output
 
@@ -224,7 +239,10 @@ class Program:
         return maps.channels, maps.height, maps.width
 
     def bytes_of(self, samples: int, workers: int, parameters: int, *, training: bool) -> int:
-        """Return the memory that a batch takes: blocks in progress, packed weights, and gradients of every block."""
+        """Return the memory that a batch takes.
+
+        That is blocks in progress, packed weights, every block's gradients, and what linear layers keep of all samples.
+        """
         blocks = -(-samples // LANES)
         wide = parameters >= WIDE
         layout = self.training if training else self.prediction
@@ -234,9 +252,10 @@ class Program:
         sets = 1 if wide else blocks
         in_place = step_by_step and sets == 1
         packed = self._in_turn if wide and step_by_step else self._packed
-        return at_once * layout.size * LANE_BYTES + 4 * (
-            packed + (parameters * sets if training and not in_place else 0)
-        )
+        learned, kept = of_whole_batch(self.slots, self.steps)
+        gradients = (parameters - learned) * sets if training and not in_place else 0
+        vectors = at_once * layout.size + (blocks * kept if training else 0)
+        return vectors * LANE_BYTES + 4 * (packed + gradients)
 
     def runner(self, native: Any, loss: str, parameters: int, state: int, isa: str) -> Any:
         """Return the compiled program, ready to run."""
@@ -306,7 +325,9 @@ class Program:
             written.add(step.input)
 
     def _fix_sizes(self) -> None:
-        """Set borders and the places of packed weights."""
+        """Set tiles, borders and the places of packed weights."""
+        for step in self._may_be_tiled:
+            self._set_tiles(step)
         for step in self.steps:
             if step.op == "conv":
                 self._widen(step)
@@ -347,7 +368,7 @@ class Program:
             if step.tile:
                 weights = tiles.packed_floats(step.tile, channels, filters)
             self._require_countable(step, weights)
-            found.append(0 if self._is_pointwise(step) else weights)
+            found.append(0 if is_pointwise(step, source, output) else weights)
         return found
 
     def _share_borders(self) -> None:
@@ -379,21 +400,9 @@ class Program:
             before = kernel - 1 - before
             output.border = max(output.border, before, source.width + kernel - 1 - before - output.width)
             return
-        by_pixels = step.needs_dx and not step.tile and not self._is_pointwise(step)
+        by_pixels = step.needs_dx and not step.tile and not is_pointwise(step, source, output)
         if by_pixels and (kernel, stride, before) != (1, 1, 0):
             output.border = max(output.border, TILE_PIXELS - 1)
-
-    def _is_pointwise(self, step: Step) -> bool:
-        """Tell whether a convolution reads its weights as they lie: ``is_pointwise`` in native/program.hpp."""
-        source, output = self.slots[step.input], self.slots[step.output]
-        one_tap = (
-            kernel == 1 and before == 0 and stride * (outputs - 1) < length
-            for (kernel, stride, _, before), length, outputs in (
-                (step.rows, source.height, output.height),
-                (step.columns, source.width, output.width),
-            )
-        )
-        return step.groups == 1 and all(one_tap)
 
 
 def _emits_itself(layer: type[Layer]) -> bool:

@@ -58,6 +58,11 @@ class Slot:
         return self.width + 2 * self.border
 
     @property
+    def pixels(self) -> int:
+        """Of a map."""
+        return self.height * self.width
+
+    @property
     def lanes(self) -> int:
         """Vectors of 16 samples that it takes."""
         return self.channels * self.height * self.pitch
@@ -129,3 +134,15 @@ class Step:
         """Return the fields as the compiled part reads them."""
         numbers = {"op": _OPS[self.op], "activation": _ACTIVATIONS[self.activation]}
         return {**vars(self), **numbers, "addend_back": _ADDENDS[self.addend_back]}
+
+
+def is_pointwise(step: Step, source: Slot, output: Slot) -> bool:
+    """Tell whether a convolution reads its weights as they lie: ``is_pointwise`` in native/program.hpp."""
+    one_tap = (
+        kernel == 1 and before == 0 and stride * (outputs - 1) < length
+        for (kernel, stride, _, before), length, outputs in (
+            (step.rows, source.height, output.height),
+            (step.columns, source.width, output.width),
+        )
+    )
+    return step.groups == 1 and all(one_tap)

@@ -1,4 +1,4 @@
-"""Which convolutions the native engine computes by Winograd's way, and the memory that takes: kernels/winograd.hpp."""
+"""Which convolutions the native engine computes by Winograd's way, and the memory for it: native/winograd_sizes.hpp."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def kernel(rows: Window, columns: Window, height: int, width: int) -> int:
 
 
 def pays_for_maps(channels: int) -> bool:
-    """Tell whether forward and dx gain: all channels share what the transforms of outputs cost.
-
-    Those of images do not, although 5×5 kernels would gain a little there: where a picture has one colour, the direct
-    way gives every pixel the very same number, and 0 where there is nothing, which rounding would move off a ReLU's
-    kink.
-    """
+    """Tell whether forward and dx gain: all channels share what the transforms of outputs cost."""
     return channels >= 4
+
+
+def pays_for_image(kernel: int, channels: int) -> bool:
+    """Tell whether forward gains on an image: row by row, with one channel."""
+    return kernel == 5 and channels == 1
 
 
 def pays_for_weights(kernel: int, channels: int, filters: int) -> bool:
@@ -58,12 +58,16 @@ def packed_floats(kernel: int, channels: int, filters: int) -> int:
     return points * channels * filters
 
 
-def arena_lanes(kernel: int, channels: int, filters: int, height: int, width: int) -> int:
-    """Return the vectors of a block for δ tile by tile, and for Σ V ⊙ X with 16 filters to a vector."""
+def arena_lanes(kernel: int, channels: int, filters: int, height: int, width: int, *, tiled_dx: bool) -> int:
+    """Return the vectors of a block for δ tile by tile, and for Σ V ⊙ X with 16 filters to a vector.
+
+    The weight gradient of a single channel goes row by row, and needs no tiles of δ.
+    """
     if kernel == BY_POINT:
         return 0
     tiles = -(-height // SIDE) * -(-width // SIDE)
-    return POINTS[kernel] * (filters * tiles + 1) * SIDE + channels * POINTS[kernel] ** 2 * -(-filters // _LANES)
+    delta = POINTS[kernel] * (filters * tiles + 1) * SIDE if channels > 1 or tiled_dx else 0
+    return delta + channels * POINTS[kernel] ** 2 * -(-filters // _LANES)
 
 
 def scratch_lanes(kernel: int, channels: int, filters: int) -> int:

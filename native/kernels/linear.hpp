@@ -1,0 +1,78 @@
+// The weight gradient of linear layers, over all samples t of a batch: dw[f, c] = Σ_t dy[f, t] x[c, t].
+//
+// Every block leaves its x, turned out of the lanes, and its dy. When all have, the rows of dw are handed out to the
+// threads: each number is written once, by the thread that updates it.
+#pragma once
+
+#include "part.hpp"
+#include "products.hpp"
+#include "program.hpp"
+#include "turn.hpp"
+
+inline constexpr int kWide = kProductVectors * kLanes;  // channels of a tile
+inline constexpr int kSummedBlocks = 4;                 // whose samples one tile sums before it writes
+inline constexpr int kKeptPanel = 4096;                 // vectors of x, 256 KiB, that all rows pass over
+
+// What the blocks leave: x as [kWide channels][sample][kWide], dy as [f][sample].
+struct Kept {
+    lanes *x, *delta;
+    int blocks;
+
+    Kept(const Slot& in, const Step& step, lanes* kept, int count)
+        : x(kept + step.kept * count), delta(x + kept_channels(in.channels) * count), blocks(count) {}
+
+    lanes* group(int number, int block) const {
+        return x + (static_cast<std::ptrdiff_t>(number) * blocks + block) * kLanes * kProductVectors;
+    }
+};
+
+inline void keep_samples(const Program& program, const Step& step, const lanes* arena, lanes* kept, int block,
+                         int blocks, Part part) {
+    const Slot &in = program.slots[step.input], &out = program.slots[step.output];
+    const Kept to(in, step, kept, blocks);
+    for (const int vector : part.of(vectors_of(in.channels))) {
+        const int c0 = vector * kLanes;
+        turn(arena + in.value + in.border + c0 * in.plane(), in.plane(), at_most(kLanes, in.channels - c0),
+             to.group(vector / kProductVectors, block) + vector % kProductVectors, kProductVectors);
+    }
+    for (const int f : part.of(out.channels)) {
+        to.delta[static_cast<std::ptrdiff_t>(f) * blocks + block] = arena[out.delta + f * out.plane() + out.border];
+    }
+}
+
+inline int row_tiles(const Slot& out) { return (out.channels + kProductRows - 1) / kProductRows; }
+
+// The tiles of rows that begin among the parameters in [from, to).
+inline Range tiles_within(const Program& program, const Step& step, std::ptrdiff_t from, std::ptrdiff_t to) {
+    const std::ptrdiff_t tile = std::ptrdiff_t{kProductRows} * program.slots[step.input].channels;
+    const int tiles = row_tiles(program.slots[step.output]);
+    const auto from_there_on = [&](std::ptrdiff_t parameter) {
+        const std::ptrdiff_t before = parameter > step.weight ? (parameter - step.weight + tile - 1) / tile : 0;
+        return before < tiles ? static_cast<int>(before) : tiles;
+    };
+    return {from_there_on(from), from_there_on(to)};
+}
+
+inline void linear_weight_gradient(const Program& program, const Step& step, lanes* kept, int blocks, float* gradients,
+                                   Range tiles) {
+    const Slot &in = program.slots[step.input], &out = program.slots[step.output];
+    const Kept from(in, step, kept, blocks);
+    const int channels = in.channels, groups = (channels + kWide - 1) / kWide;
+    const int most = kKeptPanel / (kLanes * kProductVectors) / blocks, together = most > 1 ? most : 1;
+    for (int g0 = 0; g0 < groups; g0 += together) {
+        for (const int tile : tiles) {
+            const int f = tile * kProductRows;
+            const float* delta = reinterpret_cast<const float*>(from.delta + static_cast<std::ptrdiff_t>(f) * blocks);
+            float* dw = gradients + step.weight + static_cast<std::ptrdiff_t>(f) * channels;
+            for (int g = g0; g < at_most(g0 + together, groups); ++g) {
+                const int features = at_most(kWide, channels - g * kWide);
+                const GradientTile sum =
+                    find_gradient_tile(at_most(kProductRows, out.channels - f), vectors_of(features));
+                for (int b = 0; b < blocks; b += kSummedBlocks) {
+                    sum(dw + g * kWide, channels, features, b > 0, delta + b * kLanes, std::ptrdiff_t{blocks} * kLanes,
+                        0, 1, at_most(kSummedBlocks, blocks - b) * kLanes, from.group(g, b));
+                }
+            }
+        }
+    }
+}
