@@ -161,24 +161,24 @@ inline void sum_products(const Program& program, const Step& step, lanes* arena,
     }
 }
 
-inline constexpr int kTaps = kFive * kFive;
+inline constexpr int kTapsOfFive = kFive * kFive;
 
 // The gradients of channel c of 16 filters, one to a lane; `add`ed to what another block has left, or put in its place.
 inline void write_taps(const Filters& w, const Step& step, int c, int f0, lanes* dw, float* gradients, bool add) {
-    constexpr int kVectors = vectors_of(kTaps);
-    for (int tap = 0; step.flip && tap < kTaps / 2; ++tap) {
-        const lanes other = dw[kTaps - 1 - tap];
-        dw[kTaps - 1 - tap] = dw[tap];
+    constexpr int kVectors = vectors_of(kTapsOfFive);
+    for (int tap = 0; step.flip && tap < kTapsOfFive / 2; ++tap) {
+        const lanes other = dw[kTapsOfFive - 1 - tap];
+        dw[kTapsOfFive - 1 - tap] = dw[tap];
         dw[tap] = other;
     }
     lanes of_filter[kLanes][kVectors];
     for (int i = 0; i < kVectors; ++i) {
-        turn(dw + i * kLanes, 1, at_most(kLanes, kTaps - i * kLanes), of_filter[0] + i, kVectors);
+        turn(dw + i * kLanes, 1, at_most(kLanes, kTapsOfFive - i * kLanes), of_filter[0] + i, kVectors);
     }
     for (int t = 0; t < at_most(kLanes, w.out - f0); ++t) {
         float* to = gradients + step.weight + w.at(false, 0, f0 + t, c, 0);
         const float* from = reinterpret_cast<const float*>(of_filter[t]);
-        for (int tap = 0; tap < kTaps; ++tap) to[tap] = add ? to[tap] + from[tap] : from[tap];
+        for (int tap = 0; tap < kTapsOfFive; ++tap) to[tap] = add ? to[tap] + from[tap] : from[tap];
     }
 }
 
@@ -191,7 +191,7 @@ inline void weight_gradient(const Program& program, const Step& step, lanes* are
         const int c = item / vectors, vector = item % vectors;
         const lanes* totals =
             Tiling(program, step, arena, scratch).totals() + c * kPointsOfFive * kPointsOfFive * vectors + vector;
-        lanes half[kFive * kPointsOfFive], dw[kTaps];
+        lanes half[kFive * kPointsOfFive], dw[kTapsOfFive];
         for (int j = 0; j < kPointsOfFive; ++j)
             transform_weights_back(totals + j * vectors, kPointsOfFive * vectors, half + j, kPointsOfFive);
         for (int k = 0; k < kFive; ++k) transform_weights_back(half + k * kPointsOfFive, 1, dw + k * kFive, 1);

@@ -182,7 +182,7 @@ inline void weight_gradient_of_rows(const Program& program, const Step& step, la
     const Tiling tiles(program, step, arena, scratch);
     const int vectors = vectors_of(tiles.out.channels);
     for (const int vector : part.of(vectors)) {
-        lanes dw[kTaps];
+        lanes dw[kTapsOfFive];
         for (int j = 0; j < kFive; ++j) {
             transform_weights_back(tiles.totals() + j * kPointsOfFive * vectors + vector, vectors, dw + j * kFive, 1);
         }
