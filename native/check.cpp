@@ -98,7 +98,7 @@ void check_convolution(const Step& step, const Slot& in, const Slot& out, const 
 }
 
 void check_norm(const Step& step, const Slot& in, const Program& sizes) {
-    const std::ptrdiff_t count = in.channels * (step.per_pixel ? std::ptrdiff_t{in.height} * in.width : 1);
+    const std::ptrdiff_t count = statistics(in, step);
     require(fits(step.weight, count, sizes.parameters) && fits(step.bias, count, sizes.parameters),
             "weights lie outside the parameters");
     require(fits(step.norm, count, sizes.norms), "statistics have no room");
@@ -170,7 +170,7 @@ void check_parameters(const std::vector<Runner::Plan>& plans, const std::vector<
         if (step.op == Op::kConv) {
             weights = std::ptrdiff_t{in.channels / step.groups} * out.channels * step.rows.kernel * step.columns.kernel;
         } else if (step.op == Op::kBatchNorm) {
-            weights = biases = in.channels * (step.per_pixel ? std::ptrdiff_t{in.height} * in.width : 1);
+            weights = biases = statistics(in, step);
         } else {
             continue;
         }

@@ -12,9 +12,8 @@ std::vector<Stretch> plan_gradients(std::vector<Step>& steps, Program& program) 
         step.kept = -1;
         const Slot &in = program.slots[step.input], &out = program.slots[step.output];
         if (step.op == Op::kBatchNorm) {
-            const std::ptrdiff_t count = std::ptrdiff_t{in.channels} * (step.per_pixel ? in.height * in.width : 1);
-            append(step.weight, count);
-            append(step.bias, count);
+            append(step.weight, statistics(in, step));
+            append(step.bias, statistics(in, step));
         } else if (is_linear(step, in, out)) {
             step.kept = program.kept;
             program.kept += kept_lanes(in.channels, out.channels);

@@ -99,6 +99,11 @@ static inline bool is_linear(const Step& step, const Slot& in, const Slot& out) 
     return is_pointwise(step, in, out) && in.height * in.width == 1 && out.height * out.width == 1;
 }
 
+// How many statistics a batch norm has, and γ and β.
+static inline std::ptrdiff_t statistics(const Slot& slot, const Step& step) {
+    return step.per_pixel ? std::ptrdiff_t{slot.channels} * slot.height * slot.width : slot.channels;
+}
+
 // Lanes a block that x takes, out of the lanes, in tiles of 64 channels; and with its δ.
 static constexpr std::ptrdiff_t kept_channels(std::ptrdiff_t channels) { return (channels + 63) / 64 * 64; }
 static constexpr std::ptrdiff_t kept_lanes(std::ptrdiff_t channels, std::ptrdiff_t filters) {

@@ -90,7 +90,7 @@ static inline std::ptrdiff_t winograd_scratch(int kernel, std::ptrdiff_t channel
     return kZeros + (dx > weights ? dx : weights);
 }
 
-// Whether a 5×5 convolution's weight gradient goes row by row: with one map, kernels/winograd_rows.hpp.
+// Whether a 5×5 convolution goes row by row, forward and for its weights: with one map, kernels/winograd_rows.hpp.
 static constexpr bool goes_by_rows(const Slot& in) { return in.channels == 1; }
 
 // In a block's arena: δ halfway to V, unless nothing reads it; and sums over tiles with 16 filters to a vector.

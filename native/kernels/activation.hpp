@@ -64,14 +64,13 @@ V expm1_negative(V x) {
     return e.two_to_n * e.rest + (e.two_to_n - 1.0f);
 }
 
-// tanh |x| = m/(2 − m), m = 1 − e^(−2|x|); with the sign of x.
+// tanh |x| = −m/(2 + m), m = e^(−2|x|) − 1; with the sign of x.
 template <typename V>
 V tanh_lanes(V x) {
     constexpr int kSign = static_cast<int>(0x80000000);
-    const PowerOfE<V> e = power_of_e<V>(-2.0f * (V)((Mask<V>)x & ~kSign));
-    const V m = (1.0f - e.two_to_n) - e.two_to_n * e.rest;
-    const V y = m / (2.0f - m);
-    return (V)((Mask<V>)y | ((Mask<V>)x & kSign));
+    const V m = expm1_negative<V>(-2.0f * (V)((Mask<V>)x & ~kSign));
+    const V y = m / (2.0f + m);
+    return (V)(((Mask<V>)y & ~kSign) | ((Mask<V>)x & kSign));
 }
 
 template <typename V>

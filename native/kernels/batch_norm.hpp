@@ -22,10 +22,6 @@ inline lanes counted_lanes(const Batch& batch, int first) {
 
 inline int samples_of_block(const Batch& batch, int block) { return at_most(kLanes, batch.count - block * kLanes); }
 
-inline std::ptrdiff_t statistics(const Slot& slot, const Step& step) {
-    return step.per_pixel ? std::ptrdiff_t{slot.channels} * slot.height * slot.width : slot.channels;
-}
-
 // The statistic of the first pixel of a row; that of the next one is `step.per_pixel` further.
 inline std::ptrdiff_t statistic_of_row(const Slot& slot, const Step& step, int row) {
     return step.per_pixel ? std::ptrdiff_t{row} * slot.width : row / slot.height;

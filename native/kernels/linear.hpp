@@ -4,14 +4,10 @@
 // threads: each number is written once, by the thread that updates it.
 #pragma once
 
-#include "part.hpp"
-#include "products.hpp"
-#include "program.hpp"
-#include "turn.hpp"
+#include "pointwise.hpp"
 
-inline constexpr int kWide = kProductVectors * kLanes;  // channels of a tile
-inline constexpr int kSummedBlocks = 4;                 // whose samples one tile sums before it writes
-inline constexpr int kKeptPanel = 4096;                 // vectors of x, 256 KiB, that all rows pass over
+inline constexpr int kSummedBlocks = 4;  // whose samples one tile sums before it writes
+inline constexpr int kKeptPanel = 4096;  // vectors of x, 256 KiB, that all rows pass over
 
 // What the blocks leave: x as [kWide channels][sample][kWide], dy as [f][sample].
 struct Kept {
@@ -26,21 +22,18 @@ struct Kept {
     }
 };
 
-inline void keep_samples(const Program& program, const Step& step, const lanes* arena, lanes* kept, int block,
-                         int blocks, Part part) {
+inline void keep_samples(const Program& program, const Step& step, lanes* arena, lanes* kept, int block, int blocks,
+                         Part part) {
     const Slot &in = program.slots[step.input], &out = program.slots[step.output];
     const Kept to(in, step, kept, blocks);
-    for (const int vector : part.of(vectors_of(in.channels))) {
-        const int c0 = vector * kLanes;
-        turn(arena + in.value + in.border + c0 * in.plane(), in.plane(), at_most(kLanes, in.channels - c0),
-             to.group(vector / kProductVectors, block) + vector % kProductVectors, kProductVectors);
+    const Grid x(in, arena + in.value, 1, 1);
+    for (const int g : part.of((in.channels + kWide - 1) / kWide)) {
+        turn_pixels(x, g * kWide, at_most(kWide, in.channels - g * kWide), 0, 1, 0, 1, to.group(g, block));
     }
     for (const int f : part.of(out.channels)) {
         to.delta[static_cast<std::ptrdiff_t>(f) * blocks + block] = arena[out.delta + f * out.plane() + out.border];
     }
 }
-
-inline int row_tiles(const Slot& out) { return (out.channels + kProductRows - 1) / kProductRows; }
 
 // The tiles of rows that begin among the parameters in [from, to).
 inline Range tiles_within(const Program& program, const Step& step, std::ptrdiff_t from, std::ptrdiff_t to) {

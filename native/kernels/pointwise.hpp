@@ -7,18 +7,18 @@
 // it is in the cache. For dw the samples of x are turned out of the lanes, 16 channels to a vector.
 #pragma once
 
-#include "linear.hpp"
 #include "part.hpp"
 #include "products.hpp"
 #include "program.hpp"
 #include "turn.hpp"
 
-inline constexpr int kPanel = 1024;                    // vectors of a panel, 64 KiB
-inline constexpr int kLongRow = 4096;                  // weights of a row that one pass over maps of one pixel takes
-inline constexpr int kTurnedRows = 64;                 // rows of the weights, where they are turned
-inline constexpr int kTurnedPixels = 16;               // that the weight gradient turns at a time
-inline constexpr int kTurned = kTurnedPixels * kWide;  // vectors of the panel that holds them
-inline constexpr int kItemsForEach = 4;                // for each thread, that are worth handing out
+inline constexpr int kPanel = 1024;                     // vectors of a panel, 64 KiB
+inline constexpr int kLongRow = 4096;                   // weights of a row that one pass over maps of one pixel takes
+inline constexpr int kTurnedRows = 64;                  // rows of the weights, where they are turned
+inline constexpr int kTurnedPixels = 16;                // that the weight gradient turns at a time
+inline constexpr int kWide = kProductVectors * kLanes;  // channels of its tiles
+inline constexpr int kTurned = kTurnedPixels * kWide;   // vectors of the panel that holds them
+inline constexpr int kItemsForEach = 4;                 // for each thread, that are worth handing out
 
 // Pixels of some maps, one for each output: they lie `pitch` and `step` apart.
 struct Grid {
@@ -204,11 +204,12 @@ struct WeightGradient {
     }
 };
 
+inline int row_tiles(const Slot& out) { return (out.channels + kProductRows - 1) / kProductRows; }
+
 inline void pointwise_weight_gradient(const Program& program, const Step& step, lanes* arena, float* gradients,
                                       Part part, bool adds) {
     const Slot &in = program.slots[step.input], &out = program.slots[step.output];
     const int blocks = (in.channels + kWide - 1) / kWide;
-    const int tiles = (out.channels + kProductRows - 1) / kProductRows;
     const bool by_blocks = blocks >= kItemsForEach * part.count;
     const Part whole{0, 1};
     const WeightGradient gradient{Grid(in, arena + in.value, step.rows.stride, step.columns.stride),
@@ -218,7 +219,7 @@ inline void pointwise_weight_gradient(const Program& program, const Step& step, 
                                   static_cast<std::ptrdiff_t>(out.pitch()) * kLanes,
                                   in.channels,
                                   out.channels,
-                                  (by_blocks ? whole : part).of(tiles)};
+                                  (by_blocks ? whole : part).of(row_tiles(out))};
     for (const int block : (by_blocks ? part : whole).of(blocks)) {
         gradient.of_maps(block * kWide, out.height, out.width, adds);
     }

@@ -33,6 +33,7 @@ struct Cut {
     }
     int tiles() const { return (count + by - 1) / by; }
     int size(int tile) const { return at_most(by, count - tile * by); }
+    Range of(Range some) const { return {some.from * by, at_most(some.to * by, count)}; }
 };
 
 // A convolution cut into tiles of 4×4 outputs, numbered row by row, and where their inputs and their δ lie.
@@ -52,12 +53,14 @@ struct Tiling {
     int down() const { return (out.height + kSide - 1) / kSide; }
     int across() const { return (out.width + kSide - 1) / kSide; }
     int count() const { return down() * across(); }
-    int top(int tile) const { return tile / across() * kSide - step.rows.before; }
-    int left(int tile) const { return tile % across() * kSide - step.columns.before; }
 
-    // Outputs that a tile covers.
-    int rows(int tile) const { return at_most(kSide, out.height - tile / across() * kSide); }
-    int columns(int tile) const { return at_most(kSide, out.width - tile % across() * kSide); }
+    // Where a tile's outputs begin, how many it covers, and where its inputs begin.
+    int row(int tile) const { return tile / across() * kSide; }
+    int column(int tile) const { return tile % across() * kSide; }
+    int rows(int tile) const { return at_most(kSide, out.height - row(tile)); }
+    int columns(int tile) const { return at_most(kSide, out.width - column(tile)); }
+    int top(int tile) const { return row(tile) - step.rows.before; }
+    int left(int tile) const { return column(tile) - step.columns.before; }
 
     // Row `u` of the map from column `v`, or zeros outside it.
     const lanes* input_row(int c, int u, int v) const {
@@ -223,8 +226,8 @@ void forward_tile(const Tiling& tiles, int tile, lanes* x, const float* weights,
             } else {
                 for (int l = 0; l < rows; ++l) activate(y + l * C, columns);
             }
-            lanes* to = tiles.arena + out.value + filter * out.plane() + out.border +
-                        tile / tiles.across() * kSide * out.pitch() + tile % tiles.across() * kSide;
+            lanes* to = tiles.arena + out.value + filter * out.plane() + tiles.row(tile) * out.pitch() + out.border +
+                        tiles.column(tile);
             for (int l = 0; l < rows; ++l) {
                 for (int m = 0; m < columns; ++m) to[l * out.pitch() + m] = y[l * C + m];
             }
@@ -248,11 +251,10 @@ void forward(const Program& program, const Step& step, lanes* arena, lanes* scra
 template <int R>
 void lay_out_tile(const Tiling& tiles, int f, int tile) {
     const std::ptrdiff_t row = tiles.delta(1, 0, 0) - tiles.delta(0, 0, 0);
-    const int top = tile / tiles.across() * kSide, left = tile % tiles.across() * kSide;
     lanes* to = tiles.delta(0, f, tile);
     const lanes* rows[R];
     for (int l = 0; l < R; ++l) {
-        rows[l] = top + l < tiles.out.height ? tiles.delta_row(f, top + l) + left : tiles.zeros;
+        rows[l] = l < tiles.rows(tile) ? tiles.delta_row(f, tiles.row(tile) + l) + tiles.column(tile) : tiles.zeros;
     }
     for (int part = 0; part < kParts; ++part) {
         for (int m = 0; m < kSide; ++m) {
@@ -323,7 +325,7 @@ void dx_of_tile(const Tiling& tiles, int tile, const Cut& channels, Range mine, 
                 back + (q * channels.by * kPointsOfFive + i) * kPointsOfFive, kPointsOfFive * kPointsOfFive);
         }
     }
-    for (int c = mine.from * channels.by; c < at_most(mine.to * channels.by, channels.count); ++c) {
+    for (const int c : channels.of(mine)) {
         add_inputs<R, C>(tiles, tile, c, back + c * kPointsOfFive * kPointsOfFive);
     }
 }
@@ -337,8 +339,8 @@ inline void dx(const Program& program, const Step& step, lanes* arena, lanes* sc
     lanes *v = scratch + kZeros, *back = v + out.channels * kPointsOfFive;
     const float* weights =
         packed + step.packed + static_cast<std::ptrdiff_t>(in.channels) * out.channels * kPointsOfFive * kPointsOfFive;
-    for (int c = mine.from * channels.by; c < at_most(mine.to * channels.by, in.channels) && !step.adds; ++c) {
-        for (int u = 0; u < in.height; ++u) {
+    for (const int c : channels.of(mine)) {
+        for (int u = 0; u < in.height && !step.adds; ++u) {
             clear(arena + in.delta + c * in.plane() + u * in.pitch() + in.border, in.width);
         }
     }

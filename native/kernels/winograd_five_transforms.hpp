@@ -22,9 +22,6 @@ inline constexpr int kNarrow = 2;  // outputs of a tile at the edge
 constexpr int points_of(int outputs) { return outputs + kFive - 1; }
 constexpr int points_of_half(int outputs, int half) { return half == 0 ? kHalf : points_of(outputs) - kHalf; }
 
-// The side of the tile that covers so many outputs.
-constexpr int side_of(int outputs) { return outputs <= kNarrow ? kNarrow : kSide; }
-
 // Bᵀx: eight inputs, `step` apart, become eight values, or six inputs six. Where all inputs are the same number, all
 // but the second are exactly 0, and all outputs the same: what pools choose among equals is to be what the direct way
 // leaves to them.

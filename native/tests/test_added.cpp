@@ -13,6 +13,7 @@ namespace pellucid {
 namespace {
 
 #include "kernels/conv.hpp"
+#include "kernels/linear.hpp"
 #include "kernels/pointwise.hpp"
 #include "kernels/pooling.hpp"
 

@@ -235,12 +235,10 @@ void test_adding() {
     Random random(41);
     Net net = Net(5, 7, 6).conv(18, {{3, 1, 1, 1, 1}, {3, 1, 1, 1, 1}});
     net.tiled = Tiled::kAll;
-    const Layout layout = net.layout(0);
-    Step step = layout.plans[0].step;
-    Program program = net.program(layout);
-    program.slots = layout.slots.data();
-    program.steps = &step;
-    program.step_count = 1;
+    Planned planned(net, 0);
+    const Layout& layout = planned.layout;
+    const Program& program = planned.program;
+    Step& step = planned.steps[0];
     const Slot& in = layout.slots[0];
     const std::size_t numbers = static_cast<std::size_t>(net.parameters);
     std::vector<Cell> arena(static_cast<std::size_t>(layout.arena)), scratch(static_cast<std::size_t>(layout.scratch));
