@@ -257,12 +257,18 @@ void clear_delta_border(const Here& h, const Step& step) {
     if (step.needs_dx && !step.adds) clear_border(in, h.arena + in.delta, h.part);
 }
 
+// Whether the step before goes back from this one's δ.
+bool is_taken_along(const Program& program, const Step& pool) {
+    return &pool != program.steps && average_behind(program, *(&pool - 1)) == &pool;
+}
+
 void backward(const Here& h, const Step& step, float* gradients) {
     if (step.weight < 0 && !step.needs_dx && step.addend_back == Addend::kNone) return;
     clear_delta_border(h, step);
     const bool activated = step.activation != Activation::kNone;
     if (step.op == Op::kConv) {
-        activate_and_sum_delta(h.program, step, h.arena, gradients, h.part, h.adds());
+        const Step* pool = average_behind(h.program, step);
+        activate_and_sum_delta(h.program, step, h.arena, gradients, h.part, h.adds(), pool);
     } else if (activated) {
         activate_slot(h.program, step, h.arena, true, h.part);
     }
@@ -274,6 +280,7 @@ void backward(const Here& h, const Step& step, float* gradients) {
         case Op::kMaxPool:
             return max_pool_backward(h.program, step, h.arena, h.part);
         case Op::kAvgPool:
+            if (is_taken_along(h.program, step)) return;
             return avg_pool_backward(h.program, step, h.arena, h.part);
         case Op::kFlatten:
             return flatten(h.program, step, h.arena, true, h.part);

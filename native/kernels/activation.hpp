@@ -33,14 +33,16 @@ struct PowerOfE {
 
 inline constexpr float kLeastPower = -87.3f;  // below, e^x is no normal number
 
-template <typename V>
+// Where only e^x − 1 is wanted, ln 2 need not be taken in two parts: what its rounding leaves, n·2·10⁻⁹, counts for
+// nothing beside 1.
+template <bool kMinusOne, typename V>
 PowerOfE<V> power_of_e(V below) {
     const V x = at_least<V>(kLeastPower, below);
     // 1.5·2²³ + 127: adding it rounds to a whole number, and leaves it in the low bits as a float has its exponent.
     const V shifter = V{} + 12583039.0f;
     const V rounded = x * 1.44269504088896341f + shifter;
     const V n = rounded - shifter;
-    const V r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+    const V r = kMinusOne ? x - n * 0.69314718056f : (x - n * 0.693359375f) + n * 2.12194440e-4f;
     V p = V{} + 1.9875691500e-4f;
     p = p * r + 1.3981999507e-3f;
     p = p * r + 8.3334519073e-3f;
@@ -53,14 +55,14 @@ PowerOfE<V> power_of_e(V below) {
 // e^x for x ≤ 0; below −87.3, 0.
 template <typename V>
 V exp_negative(V x) {
-    const PowerOfE<V> e = power_of_e(x);
+    const PowerOfE<V> e = power_of_e<false>(x);
     return select<V>(x < kLeastPower, V{}, e.two_to_n * e.rest + e.two_to_n);
 }
 
 // e^x − 1 for x ≤ 0, without the cancellation near 0.
 template <typename V>
 V expm1_negative(V x) {
-    const PowerOfE<V> e = power_of_e(x);
+    const PowerOfE<V> e = power_of_e<true>(x);
     return e.two_to_n * e.rest + (e.two_to_n - 1.0f);
 }
 
@@ -68,7 +70,8 @@ V expm1_negative(V x) {
 template <typename V>
 V tanh_lanes(V x) {
     constexpr int kSign = static_cast<int>(0x80000000);
-    const V m = expm1_negative<V>(-2.0f * (V)((Mask<V>)x & ~kSign));
+    const V below = (V)((Mask<V>)x | kSign);  // −|x|
+    const V m = expm1_negative<V>(below + below);
     const V y = m / (2.0f + m);
     return (V)(((Mask<V>)y & ~kSign) | ((Mask<V>)x & kSign));
 }
@@ -106,28 +109,37 @@ inline void activate(Activation kind, float alpha, lanes* vectors, int vector_co
     }
 }
 
-// dy ← dy·f′, f′ from y.
-inline void activate_backward(Activation kind, float alpha, const lanes* outputs, lanes* deltas, int vector_count) {
+// dx = dy·f′, f′ from y; dy(i) is the δ of piece i.
+template <typename Delta>
+void activate_backward(Activation kind, float alpha, const lanes* outputs, Delta dy, lanes* deltas, int vector_count) {
     const piece* y = pieces(outputs, 0);
-    piece* dy = pieces(deltas, 0);
+    piece* dx = pieces(deltas, 0);
     const int count = vector_count * kParts;
     switch (kind) {
         case Activation::kNone:
+            for (int i = 0; i < count; ++i) dx[i] = dy(i);
             return;
         case Activation::kReLU:
-            for (int i = 0; i < count; ++i) dy[i] = select<piece>(y[i] > 0.0f, dy[i], piece{});
+            for (int i = 0; i < count; ++i) dx[i] = select<piece>(y[i] > 0.0f, dy(i), piece{});
             return;
         case Activation::kLeakyReLU:
-            for (int i = 0; i < count; ++i) dy[i] = select<piece>(y[i] > 0.0f, dy[i], alpha * dy[i]);
+            for (int i = 0; i < count; ++i) dx[i] = select<piece>(y[i] > 0.0f, dy(i), alpha * dy(i));
             return;
         case Activation::kELU:
-            for (int i = 0; i < count; ++i) dy[i] = select<piece>(y[i] < 0.0f, dy[i] * (y[i] + alpha), dy[i]);
+            for (int i = 0; i < count; ++i) dx[i] = select<piece>(y[i] < 0.0f, dy(i) * (y[i] + alpha), dy(i));
             return;
         case Activation::kSigmoid:
-            for (int i = 0; i < count; ++i) dy[i] = dy[i] * (y[i] * (1.0f - y[i]));
+            for (int i = 0; i < count; ++i) dx[i] = dy(i) * (y[i] * (1.0f - y[i]));
             return;
         case Activation::kTanh:
-            for (int i = 0; i < count; ++i) dy[i] = dy[i] * (1.0f - y[i] * y[i]);
+            for (int i = 0; i < count; ++i) dx[i] = dy(i) * (1.0f - y[i] * y[i]);
             return;
     }
+}
+
+// In place.
+inline void activate_backward(Activation kind, float alpha, const lanes* outputs, lanes* deltas, int vector_count) {
+    if (kind == Activation::kNone) return;
+    const piece* dy = pieces(deltas, 0);
+    activate_backward(kind, alpha, outputs, [dy](int i) { return dy[i]; }, deltas, vector_count);
 }

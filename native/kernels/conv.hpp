@@ -239,10 +239,27 @@ inline void conv_dx(const Program& program, const Step& step, lanes* arena, cons
     }
 }
 
+// Row l of channel c of δ through the activation; with a `pool` behind, from the pool's δ.
+inline void activate_row_backward(const Program& program, const Step& step, const Step* pool, lanes* arena, int c,
+                                  int l) {
+    const Slot& out = program.slots[step.output];
+    const std::ptrdiff_t row = c * out.plane() + l * out.pitch() + out.border;
+    const lanes* y = arena + out.value + row;
+    lanes* delta = arena + out.delta + row;
+    if (!pool) return activate_backward(step.activation, step.alpha, y, delta, out.width);
+    const Slot& pooled = program.slots[pool->output];
+    const lanes* dy = arena + pooled.delta + c * pooled.plane() + l / 2 * pooled.pitch() + pooled.border;
+    const float* scale = pool->scale + l / 2 * pooled.width;
+    const auto share = [=](int i) {
+        return pieces(dy, 0)[i / (2 * kParts) * kParts + i % kParts] * scale[i / (2 * kParts)];
+    };
+    activate_backward(step.activation, step.alpha, y, share, delta, out.width);
+}
+
 // δ through the activation, and its sum, the bias's gradient. Of a row, four sums take turns: one would wait for
-// itself.
+// itself. `pool`: see average_behind.
 inline void activate_and_sum_delta(const Program& program, const Step& step, lanes* arena, float* gradients, Part part,
-                                   bool add) {
+                                   bool add, const Step* pool = nullptr) {
     constexpr int kSums = 4;
     const Slot& out = program.slots[step.output];
     for (const int f : part.of(out.channels)) {
@@ -250,13 +267,10 @@ inline void activate_and_sum_delta(const Program& program, const Step& step, lan
         for (int part_of_lanes = 0; part_of_lanes < kParts; ++part_of_lanes) {
             piece sums[kSums]{};
             for (int l = 0; l < out.height; ++l) {
-                const std::ptrdiff_t row = f * out.plane() + l * out.pitch() + out.border;
-                lanes* delta = arena + out.delta + row;
-                if (part_of_lanes == 0) {
-                    activate_backward(step.activation, step.alpha, arena + out.value + row, delta, out.width);
-                }
+                if (part_of_lanes == 0) activate_row_backward(program, step, pool, arena, f, l);
                 if (step.bias < 0) continue;
-                const piece* dy = pieces(delta, part_of_lanes);
+                const std::ptrdiff_t row = f * out.plane() + l * out.pitch() + out.border;
+                const piece* dy = pieces(arena + out.delta + row, part_of_lanes);
                 int m = 0;
                 for (; m + kSums <= out.width; m += kSums) {
                     for (int i = 0; i < kSums; ++i) sums[i] += dy[(m + i) * kParts];

@@ -173,6 +173,19 @@ inline bool tiles_the_map(const Axis& axis, int length, int outputs) {
     return axis.stride == axis.kernel && axis.dilation == 1 && axis.before == 0 && axis.kernel * outputs == length;
 }
 
+// The average pool of 2×2 right behind a step, where nothing else reads between the two and no place is used twice: on
+// the way back that step takes its δ from the pool's, in one pass with its activation, and the pool has nothing to do.
+inline const Step* average_behind(const Program& program, const Step& step) {
+    const std::ptrdiff_t next = &step - program.steps + 1;
+    if (step.op != Op::kConv || next == program.step_count) return nullptr;
+    const Step& pool = program.steps[next];
+    const Slot &in = program.slots[pool.input], &out = program.slots[pool.output];
+    const bool alone = pool.op == Op::kAvgPool && pool.input == step.output && !pool.adds && !in.reused;
+    const bool covers =
+        tiles_the_map(pool.rows, in.height, out.height) && tiles_the_map(pool.columns, in.width, out.width);
+    return alone && covers && is_two_by_two(pool, in, out) ? &pool : nullptr;
+}
+
 inline void avg_pool_row_2x2_backward(const lanes* dy, const float* scale, int width, lanes* upper, lanes* lower) {
     for (int m = 0; m < width; ++m) {
         for (int part = 0; part < kParts; ++part) {

@@ -54,7 +54,10 @@ class Loss(Described):
             object.__setattr__(self, "class_weight", weights)
 
     def activation(self, a: Array) -> Array:
-        """Return p, the prediction, from the network's output (N, K) before its activation."""
+        """Return p, the prediction, from the network's output (N, K) before its activation.
+
+        Every one keeps the order of a sample's K numbers.
+        """
         raise NotImplementedError
 
     def per_sample(self, a: Array, target: Array) -> Array:
@@ -114,11 +117,18 @@ class Loss(Described):
             raise DataError("all samples weigh 0; give at least one of them a positive weight")
         total = weight.sum() if self.reduction == "mean" else 1.0
         metric = self.metric_name(target)
-        scores = METRICS[metric](self.activation(a), target)
+        scores = self.scores(metric, a, target)
         return {
             "loss": float(weight @ self.per_sample(a, target) / total),
             metric: float(np.average(scores, weights=weight)),
         }
+
+    def scores(self, metric: str, a: Array, target: Array) -> Array:
+        """Return one of :data:`pellucid.metrics.METRICS` for every sample, (N,), from outputs and targets (N, K).
+
+        The most probable class is the one of the largest output: accuracy needs no activation.
+        """
+        return METRICS[metric](a if metric == "accuracy" else self.activation(a), target)
 
     def metric_name(self, target: Array) -> str:
         """Return which of :data:`pellucid.metrics.METRICS` tells how good predictions of these targets are."""

@@ -8,7 +8,6 @@ import numpy as np
 
 from pellucid.arrays import Array
 from pellucid.losses import Loss
-from pellucid.metrics import METRICS
 from pellucid.training.samples import Samples
 
 #: outputs kept until then, at least a batch of them: 1 MiB of float32
@@ -91,8 +90,7 @@ class Figures:
         starts = np.cumsum([0, *map(len, self._rows[:-1])])
         weight = self._data.weight[rows]
         with np.errstate(all="ignore"):
-            predicted = self._loss.activation(self._outputs[: self._used])
-            scores = METRICS[self._metric](predicted, self._data.target[rows])
+            scores = self._loss.scores(self._metric, self._outputs[: self._used], self._data.target[rows])
         weights = np.add.reduceat(weight, starts)
         values = weights * self._values if self._loss.reduction == "mean" else self._values
         steps = np.column_stack([values, np.add.reduceat(weight * scores, starts), weights])

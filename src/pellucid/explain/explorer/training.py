@@ -9,7 +9,6 @@ import numpy as np
 from pellucid.arrays import Array, Tensors
 from pellucid.explain.explorer.curve import Curve
 from pellucid.explain.explorer.subject import Subject
-from pellucid.metrics import METRICS
 from pellucid.network import Network
 from pellucid.optimizers import Optimizer, OptimizerState, resolve_optimizer
 
@@ -74,7 +73,7 @@ class Training:
             )
         network.step += 1
         metric = network.loss.metric_name(target)
-        score = float(np.mean(METRICS[metric](network.loss.activation(outputs), target)))
+        score = float(np.mean(network.loss.scores(metric, outputs, target)))
         self.steps += 1
         if self.points.wants(self.steps):
             self.points.add(self.steps, value, score)
