@@ -158,12 +158,13 @@ void backward_between_norms(const Crew& crew) {
 // Of the rows of their weights that begin where this thread is about to update.
 void gradients_of_linear(const Crew& crew) {
     const Program& program = crew.program;
+    const float* params = crew.batch.update ? crew.batch.update->params : nullptr;
     const Range chunks = crew.team.of(static_cast<int>(chunks_of(program.parameters)));
     for (int i = 0; i < program.step_count; ++i) {
         const Step& step = program.steps[i];
         if (step.kept < 0) continue;
         const Range tiles = tiles_within(program, step, chunks.from * kChunk, chunks.to * kChunk);
-        linear_weight_gradient(program, step, crew.space.kept, crew.blocks, crew.batch.gradients, tiles);
+        linear_weight_gradient(program, step, crew.space.kept, crew.blocks, crew.batch.gradients, params, tiles);
     }
     wait_for_others(crew.team);
 }

@@ -38,7 +38,7 @@ void pass_once(const Here& here, const Step& step, Pass pass, float* packed, Par
             weight_gradient(here, step, gradients);
             if (step.kept >= 0) {
                 const Range rows{0, row_tiles(here.program.slots[step.output])};
-                linear_weight_gradient(here.program, step, here.kept, 1, gradients, rows);
+                linear_weight_gradient(here.program, step, here.kept, 1, gradients, nullptr, rows);
             }
             return;
     }

@@ -46,21 +46,31 @@ inline Range tiles_within(const Program& program, const Step& step, std::ptrdiff
     return {from_there_on(from), from_there_on(to)};
 }
 
+// Ask for the cache lines of weights that are to be written soon. Other threads have read them, and taking a line from
+// another processor's cache lasts longer than writing it.
+inline void fetch_to_write(const float* weights, std::ptrdiff_t row, int rows, int count) {
+    for (int i = 0; i < rows; ++i) {
+        for (int c = 0; c < count; c += kLanes) __builtin_prefetch(weights + i * row + c, 1);
+    }
+}
+
+// `params`: what is to be updated next; null for nothing.
 inline void linear_weight_gradient(const Program& program, const Step& step, lanes* kept, int blocks, float* gradients,
-                                   Range tiles) {
+                                   const float* params, Range tiles) {
     const Slot &in = program.slots[step.input], &out = program.slots[step.output];
     const Kept from(in, step, kept, blocks);
     const int channels = in.channels, groups = (channels + kWide - 1) / kWide;
     const int most = kKeptPanel / (kLanes * kProductVectors) / blocks, together = most > 1 ? most : 1;
     for (int g0 = 0; g0 < groups; g0 += together) {
         for (const int tile : tiles) {
-            const int f = tile * kProductRows;
+            const int f = tile * kProductRows, rows = at_most(kProductRows, out.channels - f);
             const float* delta = reinterpret_cast<const float*>(from.delta + static_cast<std::ptrdiff_t>(f) * blocks);
-            float* dw = gradients + step.weight + static_cast<std::ptrdiff_t>(f) * channels;
+            const std::ptrdiff_t first = step.weight + static_cast<std::ptrdiff_t>(f) * channels;
+            float* dw = gradients + first;
             for (int g = g0; g < at_most(g0 + together, groups); ++g) {
                 const int features = at_most(kWide, channels - g * kWide);
-                const GradientTile sum =
-                    find_gradient_tile(at_most(kProductRows, out.channels - f), vectors_of(features));
+                const GradientTile sum = find_gradient_tile(rows, vectors_of(features));
+                if (params) fetch_to_write(params + first + g * kWide, channels, rows, features);
                 for (int b = 0; b < blocks; b += kSummedBlocks) {
                     sum(dw + g * kWide, channels, features, b > 0, delta + b * kLanes, std::ptrdiff_t{blocks} * kLanes,
                         0, 1, at_most(kSummedBlocks, blocks - b) * kLanes, from.group(g, b));

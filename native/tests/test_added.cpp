@@ -71,7 +71,8 @@ void run_dweight(Block& block, const Step& step, bool add, Part part) {
     const Slot &in = block.program.slots[step.input], &out = block.program.slots[step.output];
     float* gradients = block.gradients.data();
     if (step.kept >= 0) {
-        linear_weight_gradient(block.program, step, block.of_linear(), 1, gradients, part.of(row_tiles(out)));
+        const Range rows = part.of(row_tiles(out));
+        linear_weight_gradient(block.program, step, block.of_linear(), 1, gradients, nullptr, rows);
     } else if (is_pointwise(step, in, out)) {
         pointwise_weight_gradient(block.program, step, block.arena(), gradients, part, add);
     } else {
