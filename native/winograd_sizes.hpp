@@ -29,11 +29,10 @@ static constexpr std::ptrdiff_t sums_of_five(std::ptrdiff_t filters) {
 }
 
 // F(4×4, 3×3) by points.
-inline constexpr int kPoints = 6;        // values along one axis under a tile
-inline constexpr int kGroup = 4;         // tiles that are taken together
-inline constexpr int kPointTile = 4;     // filters, or channels, of a register tile; 16 is a multiple of it
-inline constexpr int kFilterBlock = 64;  // filters, at most, whose products wait together for their last transform
-inline constexpr int kSumBlock = 128;    // channels, and filters, whose weight gradient is summed together
+inline constexpr int kPoints = 6;      // values along one axis under a tile
+inline constexpr int kGroup = 4;       // tiles that are taken together
+inline constexpr int kPointTile = 4;   // filters, or channels, of a register tile; 16 is a multiple of it
+inline constexpr int kSumBlock = 128;  // channels, and filters, whose weight gradient is summed together
 
 // From one of the 36 points to the next, in lanes, where each has so many channels of a group of tiles: the 36 writes
 // of a tile would meet in the same place of the cache were it a power of two.
@@ -45,9 +44,16 @@ static constexpr std::ptrdiff_t block_of(std::ptrdiff_t count, std::ptrdiff_t mo
     return whole < most ? whole : most;
 }
 
+// Filters, at most, whose products wait together for their last transform. X of up to 128 channels stays in the second
+// cache beside M of few filters. That of more is fetched again for every block of filters; that of very many only once.
+static constexpr int filters_together(std::ptrdiff_t channels) {
+    return channels > 256 ? 512 : channels > 128 ? 64 : 32;
+}
+
 // Lanes that forward takes for X and M; dx, with channels and filters in each other's place.
 static constexpr std::ptrdiff_t point_maps_scratch(std::ptrdiff_t channels, std::ptrdiff_t filters) {
-    return kPoints * kPoints * (point_step(channels) + point_step(block_of(filters, kFilterBlock, kPointTile)));
+    return kPoints * kPoints *
+           (point_step(channels) + point_step(block_of(filters, filters_together(channels), kPointTile)));
 }
 
 // Lanes that the weight gradient takes for X, V and the sums.

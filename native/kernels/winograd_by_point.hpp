@@ -45,6 +45,9 @@ struct Group {
         while (taken > 0 && !tiles[taken - 1].takes(point)) --taken;
         return taken;
     }
+
+    // Of three, whether the one in the middle has none: it is alone at the right edge of the map.
+    bool takes_ends(int point) const { return taking(point) == 3 && !tiles[1].takes(point); }
 };
 
 // A correlation of `from` with 3×3 kernels, cut into tiles of up to 4×4 outputs, row by row.
@@ -100,19 +103,19 @@ inline void transform_group(const Correlation& maps, const Group& group, int c0,
     }
 }
 
-// m[f][t] (+)= Σ_c u[c][f]·x[c][t] for four filters and TT tiles.
-template <int TT>
+// m[f][t] (+)= Σ_c u[c][f]·x[c][t] for four filters and TT tiles, kApart from each other.
+template <int TT, int kApart = 1>
 void point_tile(const float* u, const lanes* x, int channels, bool begin, lanes* m) {
     for (int part = 0; part < kParts; ++part) {
         piece s[kPointTile][TT];
         for (int f = 0; f < kPointTile; ++f) {
-            for (int t = 0; t < TT; ++t) s[f][t] = begin ? piece{} : *pieces(m + f * kGroup + t, part);
+            for (int t = 0; t < TT; ++t) s[f][t] = begin ? piece{} : *pieces(m + f * kGroup + t * kApart, part);
         }
         for (int c = 0; c < channels; ++c) {
             __builtin_prefetch(u + c * kPointTile + kWeightsAhead);
             const piece* pixels = pieces(x + c * kGroup, part);
             piece v[TT];
-            for (int t = 0; t < TT; ++t) v[t] = pixels[t * kParts];
+            for (int t = 0; t < TT; ++t) v[t] = pixels[t * kApart * kParts];
             for (int f = 0; f < kPointTile; ++f) {
                 piece weight = u[c * kPointTile + f] - piece{};
                 keep_in_register(weight);
@@ -120,7 +123,7 @@ void point_tile(const float* u, const lanes* x, int channels, bool begin, lanes*
             }
         }
         for (int f = 0; f < kPointTile; ++f) {
-            for (int t = 0; t < TT; ++t) *pieces(m + f * kGroup + t, part) = s[f][t];
+            for (int t = 0; t < TT; ++t) *pieces(m + f * kGroup + t * kApart, part) = s[f][t];
         }
     }
 }
@@ -146,13 +149,16 @@ inline void point_products(const Group& group, const float* weights, const lanes
     const std::ptrdiff_t x_step = point_step(channels);
     for (int point = 0; point < kPoints * kPoints; ++point) {
         const int taking = group.taking(point);
+        const bool ends = group.takes_ends(point);
         for (int c0 = 0; c0 < channels; c0 += kPointChannels) {
             const int count = at_most(kPointChannels, channels - c0);
             for (int f = 0; f < filters; f += kPointTile) {
                 const float* u = weights + point_weight(channels, all_filters, point, f0 + f, c0);
-                for (int t = 0; t < taking; t += kTilesInRegisters) {
-                    point_tile(at_most(kTilesInRegisters, taking - t), u, x + point * x_step + c0 * kGroup + t, count,
-                               c0 == 0, m + point * m_step + f * kGroup + t);
+                const lanes* pixels = x + point * x_step + c0 * kGroup;
+                lanes* products = m + point * m_step + f * kGroup;
+                if (ends) point_tile<2, 2>(u, pixels, count, c0 == 0, products);
+                for (int t = 0; t < taking && !ends; t += kTilesInRegisters) {
+                    point_tile(at_most(kTilesInRegisters, taking - t), u, pixels + t, count, c0 == 0, products + t);
                 }
             }
         }
@@ -166,11 +172,12 @@ template <bool kAdds, typename Finish>
 void correlate_by_point(const Correlation& maps, const float* weights, const float* bias, lanes* scratch, Part part,
                         Finish finish) {
     const int channels = maps.from.slot.channels, filters = maps.to.slot.channels;
-    // X of up to 128 channels stays in the second cache beside M of few filters; more would be fetched too often.
-    const int by_filter = channels > 128 ? kFilterBlock : kFilterBlock / 2;
+    const int sharing = maps.groups() % part.count == 0 ? 1 : part.count;
+    const int share = (filters + sharing * kPointTile - 1) / (sharing * kPointTile) * kPointTile;
+    const int by_filter = at_most(filters_together(channels), share);
     const int blocks = (filters + by_filter - 1) / by_filter;
     const std::ptrdiff_t x_step = point_step(channels);
-    const std::ptrdiff_t m_step = point_step(block_of(filters, kFilterBlock, kPointTile));
+    const std::ptrdiff_t m_step = point_step(block_of(filters, filters_together(channels), kPointTile));
     lanes *x = scratch + kZeros, *m = x + kPoints * kPoints * x_step;
     int transformed = -1;
     for (const int item : part.of(maps.groups() * blocks)) {

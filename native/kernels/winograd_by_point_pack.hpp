@@ -32,14 +32,24 @@ void pack_points(const lanes* taps, int count, bool turned, float* to, std::ptrd
             transform_weights(first + k * step, kKernel * step, half[c] + k, kKernel);
         }
     }
+    const std::ptrdiff_t apart = std::ptrdiff_t{kPointTile} * count;
+    const int together = count % kPointTile == 0 ? count : 0;  // channels whose fours begin with a line of the cache
     for (int i = 0; i < kPoints; ++i) {
-        lanes u[kPointChannels][kPoints];
-        for (int c = 0; c < count; ++c) transform_weights(half[c] + i * kKernel, 1, u[c], 1);
-        for (int j = 0; j < kPoints; ++j) {
-            for (int f = 0; f < kLanes; f += kPointTile) {
-                float* here = to + (i * kPoints + j) * point + f * count;
-                for (int c = 0; c < count; ++c) {
-                    write_four<kPastCaches>(here + c * kPointTile, reinterpret_cast<const float*>(&u[c][j]) + f);
+        float* row = to + i * kPoints * point;
+        for (int c = 0; c < together; c += kPointTile) {
+            lanes u[kPoints][kPointTile];
+            PELLUCID_UNROLL
+            for (int k = 0; k < kPointTile; ++k) transform_weights(half[c + k] + i * kKernel, 1, u[0] + k, kPointTile);
+            PELLUCID_UNROLL
+            for (int j = 0; j < kPoints; ++j) write_fours<kPastCaches>(u[j], row + j * point + c * kPointTile, apart);
+        }
+        for (int c = together; c < count; ++c) {
+            lanes u[kPoints];
+            transform_weights(half[c] + i * kKernel, 1, u, 1);
+            for (int j = 0; j < kPoints; ++j) {
+                for (int n = 0; n < kLanes / kPointTile; ++n) {
+                    write_four<kPastCaches>(row + j * point + n * apart + c * kPointTile,
+                                            reinterpret_cast<const float*>(u + j) + n * kPointTile);
                 }
             }
         }
@@ -52,14 +62,17 @@ inline void pack_points(const lanes* taps, int count, bool turned, float* to, st
 }
 
 // The taps of up to 16 filters and 16 channels, [c][tap] with the filters as lanes. In memory a filter's taps of 16
-// channels are a run of 9 vectors.
-inline void load_taps(const Filters& w, const float* weight, int f0, int c0, lanes* taps) {
+// channels are a run of 9 vectors. Those that come next lie `ahead`.
+inline void load_taps(const Filters& w, const float* weight, int f0, int c0, std::ptrdiff_t ahead, lanes* taps) {
     const int filters = at_most(kLanes, w.out - f0), channels = at_most(kLanes, w.in - c0);
     lanes rows[kLanes * kTaps];
-    for (int i = 0; i < kLanes * kTaps; ++i) rows[i] = lanes{};
+    if (filters < kLanes || channels < kLanes) {
+        for (int i = 0; i < kLanes * kTaps; ++i) rows[i] = lanes{};
+    }
     for (int f = 0; f < filters; ++f) {
-        __builtin_memcpy(rows + f * kTaps, weight + w.at(false, 0, f0 + f, c0, 0),
-                         static_cast<std::size_t>(channels * kTaps) * sizeof(float));
+        const float* from = weight + w.at(false, 0, f0 + f, c0, 0);
+        __builtin_memcpy(rows + f * kTaps, from, static_cast<std::size_t>(channels * kTaps) * sizeof(float));
+        for (int i = 0; i <= kTaps; ++i) __builtin_prefetch(from + ahead + i * kLanes);
     }
     for (int i = 0; i < kTaps; ++i) turn(rows + i, kTaps, kLanes, taps + i * kLanes, 1);
 }
@@ -72,7 +85,7 @@ inline void pack_forward_by_point(const Program& program, const Step& step, cons
         const int f0 = item / runs * kLanes, c0 = item % runs * kPointChannels;
         const int count = at_most(kPointChannels, w.in - c0);
         lanes taps[kPointChannels * kTaps];
-        for (int c = 0; c < count; c += kLanes) load_taps(w, weight, f0, c0 + c, taps + c * kTaps);
+        for (int c = 0; c < count; c += kLanes) load_taps(w, weight, f0, c0 + c, kLanes * kTaps, taps + c * kTaps);
         pack_points(taps, count, step.flip, to + point_weight(w.in, w.out, 0, f0, c0), point_weights_step(w.in, w.out));
     }
     finish_writes();
@@ -88,7 +101,7 @@ inline void pack_dx_by_point(const Program& program, const Step& step, const flo
         lanes taps[kPointChannels * kTaps];
         for (int f = 0; f < count; f += kLanes) {
             lanes by_filter[kLanes * kTaps];
-            load_taps(w, weight, f0 + f, c0, by_filter);
+            load_taps(w, weight, f0 + f, c0, w.at(false, 0, kLanes, 0, 0), by_filter);
             for (int tap = 0; tap < kTaps; ++tap) turn(by_filter + tap, kTaps, kLanes, taps + f * kTaps + tap, kTaps);
         }
         pack_points(taps, count, !step.flip, to + point_weight(w.out, w.in, 0, c0, f0),

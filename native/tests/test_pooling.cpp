@@ -67,6 +67,21 @@ void test_average() {
     check_against_naive("average pooling, padding not counted", net, real_numbers(net, 5, random), 1e-6);
 }
 
+// δ goes through pool and activation in one pass where windows of 2×2 cover the map, in two where a row is left over.
+void test_average_of_activations() {
+    Random random(7);
+    for (const Activation kind : {Activation::kNone, Activation::kReLU, Activation::kLeakyReLU, Activation::kELU,
+                                  Activation::kSigmoid, Activation::kTanh}) {
+        for (const int height : {6, 7}) {
+            Net net(2, height, 8);
+            net.conv(5, {{3, 1, 1, 1, 1}, {3, 1, 1, 1, 1}}).activation(kind, 0.5f).avg_pool({{2, 2}, {2, 2}}, true);
+            net.activation(Activation::kTanh).flatten().linear(3);
+            const std::string what = "average pooling behind activation " + std::to_string(static_cast<int>(kind));
+            for (const int count : {1, 17}) check_against_naive(what, net, real_numbers(net, count, random), 2e-6);
+        }
+    }
+}
+
 // NaN wins its windows, and its δ goes back to it; the windows without one do not notice.
 void test_nan() {
     Random random(7);
@@ -94,6 +109,7 @@ void test_flatten() {
 void test_pooling() {
     test_max();
     test_average();
+    test_average_of_activations();
     test_nan();
     test_flatten();
 }

@@ -145,6 +145,20 @@ def test_outputs_and_gradients_are_those_of_float64(
         assert_within_rounding(network, *samples(network, n))
 
 
+@pytest.mark.parametrize("isa", SETS)
+@pytest.mark.parametrize(("channels", "filters"), [(260, 132), (131, 258)])
+def test_wide_layers_are_those_of_float64(
+    channels: int, filters: int, isa: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # More than 2¹⁵ kernels: their weights are packed past the caches. Of two columns of tiles, the right one is narrow.
+    set_isa(monkeypatch, isa)
+    layers = [Conv2d(channels, 1), Tanh(), Conv2d(filters, 3, padding="same"), Flatten(), Linear(2)]
+    for size in ((7, 7), (9, 5)):
+        network = build(layers, (1, *size), n_jobs=2)
+        assert network._native.program.steps[1].tile == 3
+        assert_within_rounding(network, *samples(network, 3))
+
+
 def digest(layers: list[Layer], n: int, threads: int) -> str:
     network = build(layers, (4, 11, 10), n_jobs=threads)
     loss, gradients = network.loss_and_gradients(*samples(network, n))
@@ -156,6 +170,12 @@ def digest(layers: list[Layer], n: int, threads: int) -> str:
 def test_gradients_have_the_same_bits_for_any_number_of_threads(kernel: int, n: int) -> None:
     layers = [Conv2d(7, kernel), ReLU(), Conv2d(18, kernel, padding=2), Tanh(), Flatten(), Linear(3)]
     first, *others = (digest(layers, n, threads) for threads in (1, 2, 3, 4))
+    assert others == [first] * 3
+
+
+def test_threads_share_the_filters_of_wide_layers() -> None:
+    layers = [Conv2d(264, 1), ReLU(), Conv2d(130, 3, padding=1), Tanh(), Conv2d(8, 3), Flatten(), Linear(3)]
+    first, *others = (digest(layers, 5, threads) for threads in (1, 2, 3, 4))
     assert others == [first] * 3
 
 
@@ -195,6 +215,7 @@ def test_memory_is_counted() -> None:
     # By points, four tiles and room for four more: X and M of dx, 100 filters and 2 channels, or X, V and the sums
     assert winograd.scratch_lanes(3, 2, 100) == zeros + 36 * (4 * 5 + 4 * 113 + 4 * 7)
     assert winograd.scratch_lanes(3, 300, 128) == zeros + 36 * (4 * 129 + 4 * 129 + 128 * 8)
-    assert winograd.scratch_lanes(3, 512, 512) == zeros + 36 * (4 * 513 + 4 * 65)
+    assert winograd.scratch_lanes(3, 512, 600) == zeros + 36 * (4 * 601 + 4 * 513)
+    assert winograd.scratch_lanes(3, 256, 256) == zeros + 36 * (4 * 129 + 4 * 129 + 128 * 8)
     assert winograd.packed_floats(5, 3, 17) == 64 * 3 * 17
     assert winograd.packed_floats(3, 3, 17) == 36 * (3 * 2 + 1) * 16

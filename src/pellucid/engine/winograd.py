@@ -17,11 +17,10 @@ _TILES_AT_ONCE = 16
 _CHANNELS_AT_ONCE = 6
 _ZEROS = SIDE * _TILES_AT_ONCE + POINTS[5]
 _LANES = 16
-#: F(4×4, 3×3): tiles that are taken together, filters of a register tile, filters of a block, and channels or filters
-#: of a block of the weight gradient
+#: F(4×4, 3×3): tiles that are taken together, filters of a register tile, and channels or filters of a block of the
+#: weight gradient
 _GROUP = 4
 _TILE = 4
-_FILTER_BLOCK = 64
 _SUM_BLOCK = 128
 
 
@@ -75,12 +74,16 @@ def scratch_lanes(kernel: int, channels: int, filters: int) -> int:
     points = POINTS[kernel]
     if kernel == BY_POINT:
         ways = ((channels, filters), (filters, channels))
-        maps = max(_point_step(c) + _point_step(_block(f, _FILTER_BLOCK, _TILE)) for c, f in ways)
+        maps = max(_point_step(c) + _point_step(_block(f, _filters_together(c), _TILE)) for c, f in ways)
         c, f = _block(channels, _SUM_BLOCK, _TILE), _block(filters, _SUM_BLOCK, _LANES)
         return _ZEROS + points**2 * max(maps, _point_step(c) + _point_step(f) + c * (f // _LANES))
     back = points * filters + points**2 * channels
     sums = _ZEROS + _CHANNELS_AT_ONCE * points * (_TILES_AT_ONCE + -(-filters // _LANES) * _LANES)
     return _ZEROS + max(back, sums)
+
+
+def _filters_together(channels: int) -> int:
+    return 512 if channels > 256 else 64 if channels > 128 else 32
 
 
 def _block(count: int, most: int, tile: int) -> int:
