@@ -266,14 +266,14 @@ void backward(const Here& h, const Step& step, float* gradients) {
     if (step.weight < 0 && !step.needs_dx && step.addend_back == Addend::kNone) return;
     clear_delta_border(h, step);
     const bool activated = step.activation != Activation::kNone;
+    const Step* pool = average_behind(h.program, step);
     if (step.op == Op::kConv) {
-        const Step* pool = average_behind(h.program, step);
         activate_and_sum_delta(h.program, step, h.arena, gradients, h.part, h.adds(), pool);
     } else if (activated) {
         activate_slot(h.program, step, h.arena, true, h.part);
     }
     // Pools clear whole maps, borders and all, which may be another thread's share of these.
-    if (activated || h.program.slots[step.input].reused) wait_for_others(h.part);
+    if (activated || pool || h.program.slots[step.input].reused) wait_for_others(h.part);
     switch (step.op) {
         case Op::kConv:
             return backward_convolution(h, step, gradients);

@@ -172,6 +172,7 @@ template <bool kAdds, typename Finish>
 void correlate_by_point(const Correlation& maps, const float* weights, const float* bias, lanes* scratch, Part part,
                         Finish finish) {
     const int channels = maps.from.slot.channels, filters = maps.to.slot.channels;
+    // As many filters together as may be, unless the groups alone would be unequal shares.
     const int sharing = maps.groups() % part.count == 0 ? 1 : part.count;
     const int share = (filters + sharing * kPointTile - 1) / (sharing * kPointTile) * kPointTile;
     const int by_filter = at_most(filters_together(channels), share);

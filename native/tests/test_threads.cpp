@@ -19,6 +19,15 @@ Net every_step(bool wide = false) {
     return net.flatten(true).linear(20).activation(Activation::kSigmoid).dropout(0.5).linear(10);
 }
 
+// Convolutions that go back from the average pools behind them; all read all channels of δ.
+Net averages(bool wide) {
+    const Window same{{3, 1, 1, 1, 1}, {3, 1, 1, 1, 1}}, halves{{2, 2}, {2, 2}};
+    Net net(2, 12, 8, Loss::kCrossEntropy);
+    net.wide = wide;
+    net.conv(5, same).avg_pool(halves, true).activation(Activation::kTanh);
+    return net.conv(6, same).activation(Activation::kSigmoid).avg_pool(halves, true).flatten().linear(10);
+}
+
 // Batch norms, sums and branches, in places that hold other numbers in between.
 Net every_joint(Tiled tiled, bool wide) {
     const Window same{{3, 1, 1, 1, 1}, {3, 1, 1, 1, 1}};
@@ -78,6 +87,7 @@ void test_every_kind(const Engine& engine) {
     for (const bool wide : {false, true}) {
         const std::string many = wide ? ", many parameters" : "";
         test_thread_counts("every step" + many, every_step(wide), engine, random);
+        test_thread_counts("average pools" + many, averages(wide), engine, random);
         // The threads meet at every batch norm.
         for (const Tiled tiled : {Tiled::kNone, Tiled::kAll}) {
             test_thread_counts("batch norms and branches" + many, every_joint(tiled, wide), engine, random);
