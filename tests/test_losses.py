@@ -208,6 +208,16 @@ def test_the_metric_follows_from_the_targets():
     assert SquaredError().metric_name(np.ones((2, 1))) == "mae"
 
 
+def test_scores_by_hand():
+    a, several = np.array([[0.4, -0.1, -2.0], [-3.0, 0.2, 0.3]]), np.array([[1, 0, 0], [0, 1, 1]])
+    one_hot = np.eye(3)[[0, 1]]
+    assert [kind().scores("accuracy", a, one_hot).tolist() for kind in KINDS] == [[1, 0]] * 3
+    # 0.2 to 0.4 are less than a half, and more than that as probabilities.
+    assert LogLoss().scores("binary_accuracy", a, several).tolist() == [1, 1]
+    expected = abs(softmax(a, axis=1) - one_hot).mean(axis=1)
+    np.testing.assert_allclose(CrossEntropy().scores("mae", a, one_hot), expected, rtol=1e-15)
+
+
 def test_losses_are_found_by_name():
     assert {name: type(resolve_loss(name)) for name in LOSSES} == {
         "cross_entropy": CrossEntropy,
