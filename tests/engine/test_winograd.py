@@ -215,6 +215,7 @@ def test_memory_is_counted() -> None:
     # By points, four tiles and room for four more: X and M of dx, 100 filters and 2 channels, or X, V and the sums
     assert winograd.scratch_lanes(3, 2, 100) == zeros + 36 * (4 * 5 + 4 * 113 + 4 * 7)
     assert winograd.scratch_lanes(3, 300, 128) == zeros + 36 * (4 * 129 + 4 * 129 + 128 * 8)
+    assert winograd.scratch_lanes(3, 512, 512) == zeros + 36 * (4 * 513 + 4 * 513)
     assert winograd.scratch_lanes(3, 512, 600) == zeros + 36 * (4 * 601 + 4 * 513)
     assert winograd.scratch_lanes(3, 256, 256) == zeros + 36 * (4 * 129 + 4 * 129 + 128 * 8)
     assert winograd.packed_floats(5, 3, 17) == 64 * 3 * 17
