@@ -4,7 +4,8 @@
 
 Each thread has a block of 16 samples. Both sides keep their numbers as they take them best, PyTorch in NCHW or channels
 last, whichever is faster. PyTorch brings the weights into its order in every call; Pellucid does so once a batch, for
-forward and dx together, and half of that is counted for each. Results must agree before anything is timed.
+forward and dx together, and half of that is counted for each; or, of many weights for few tiles, in every pass. Results
+must agree before anything is timed.
 """
 
 from __future__ import annotations

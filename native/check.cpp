@@ -84,13 +84,13 @@ void check_convolution(const Step& step, const Slot& in, const Slot& out, const 
     check_tiles(step, in, out, arena, sizes.scratch, learns);
     std::ptrdiff_t both = step.needs_dx ? 2 * weights : weights;
     if (is_pointwise(step, in, out)) both = 0;
-    if (step.tile) both = winograd_packed(step.tile, in.channels, out.channels, step.needs_dx);
+    if (step.tile) both = winograd_packed(step.tile, in, out, step.needs_dx);
     require(fits(step.packed, both, sizes.packed), "packed weights have no room");
     require(step.tile != 3 || step.packed % kLanes == 0, "packed weights by points do not begin with a vector");
     if (!sizes.wide) return;
     if (step.tile == 3) {
         require(sizes.by_points % kLanes == 0, "packed weights by points do not begin with a vector");
-        const std::ptrdiff_t in_turn = point_weights_in_turn(in.channels, out.channels, step.needs_dx);
+        const std::ptrdiff_t in_turn = point_weights_in_turn(in, out, step.needs_dx);
         require(fits(sizes.by_points, in_turn, sizes.in_turn), "packed weights have no room in turn");
     } else {
         require(fits(step.packed, both, sizes.by_points), "packed weights lie among those by points");

@@ -29,10 +29,12 @@ static constexpr std::ptrdiff_t sums_of_five(std::ptrdiff_t filters) {
 }
 
 // F(4×4, 3×3) by points.
-inline constexpr int kPoints = 6;      // values along one axis under a tile
-inline constexpr int kGroup = 4;       // tiles that are taken together
-inline constexpr int kPointTile = 4;   // filters, or channels, of a register tile; 16 is a multiple of it
-inline constexpr int kSumBlock = 128;  // channels, and filters, whose weight gradient is summed together
+inline constexpr int kPoints = 6;          // values along one axis under a tile
+inline constexpr int kGroup = 4;           // tiles that are taken together
+inline constexpr int kPointTile = 4;       // filters, or channels, of a register tile; 16 is a multiple of it
+inline constexpr int kSumBlock = 128;      // channels, and filters, whose weight gradient is summed together
+inline constexpr int kPointChannels = 64;  // whose X, four tiles of it, stays in the first cache
+inline constexpr std::ptrdiff_t kManyWeights = 1 << 20;  // more are written past the caches, which they would only fill
 
 // From one of the 36 points to the next, in lanes, where each has so many channels of a group of tiles: the 36 writes
 // of a tile would meet in the same place of the cache were it a power of two.
@@ -44,16 +46,24 @@ static constexpr std::ptrdiff_t block_of(std::ptrdiff_t count, std::ptrdiff_t mo
     return whole < most ? whole : most;
 }
 
-// Filters, at most, whose products wait together for their last transform. X of up to 128 channels stays in the second
-// cache beside M of few filters. That of more is fetched again for every block of filters; that of very many only once.
-static constexpr int filters_together(std::ptrdiff_t channels) {
-    return channels > 256 ? 512 : channels > 128 ? 64 : 32;
+// Maps that come out, at most, whose products wait together for their last transform. X of few channels stays in the
+// second cache beside M of few filters; that of more is made once for as many as may be.
+static constexpr int filters_together(std::ptrdiff_t channels) { return channels > kPointChannels ? 512 : 32; }
+
+// Channels are taken kPointChannels at a time.
+static constexpr std::ptrdiff_t point_runs(std::ptrdiff_t channels) {
+    return (channels + kPointChannels - 1) / kPointChannels;
 }
 
-// Lanes that forward takes for X and M; dx, with channels and filters in each other's place.
+// Lanes of a panel of U, of 16 maps that come out and up to kPointChannels that go in: from one point to the next, with
+// a vector between them for the same reason; and all of it.
+inline constexpr std::ptrdiff_t kPointPanelStep = kPointChannels + 1, kPointPanel = kPoints * kPoints * kPointPanelStep;
+
+// Lanes that forward takes for X of kPointChannels, a panel and M; dx, with channels and filters in each other's place.
 static constexpr std::ptrdiff_t point_maps_scratch(std::ptrdiff_t channels, std::ptrdiff_t filters) {
-    return kPoints * kPoints *
-           (point_step(channels) + point_step(block_of(filters, filters_together(channels), kPointTile)));
+    const std::ptrdiff_t c = block_of(channels, kPointChannels, kPointTile);
+    return kPoints * kPoints * (point_step(c) + point_step(block_of(filters, filters_together(channels), kLanes))) +
+           kPointPanel;
 }
 
 // Lanes that the weight gradient takes for X, V and the sums.
@@ -62,25 +72,34 @@ static constexpr std::ptrdiff_t point_sums_scratch(std::ptrdiff_t channels, std:
     return kPoints * kPoints * (point_step(c) + point_step(f) + c * vectors_of(f));
 }
 
-// Floats of the packed weights, one way: from one point to the next, with a vector between them for the same reason,
-// and all of them.
-static constexpr std::ptrdiff_t point_weights_step(std::ptrdiff_t channels, std::ptrdiff_t filters) {
-    return (channels * vectors_of(filters) + 1) * kLanes;
+// Whether panels are made where they are needed, for every block of samples: of so many weights that they would come
+// from memory, and for no more tiles than are taken together.
+static inline bool is_one_group(const Slot& maps) {
+    return std::ptrdiff_t{(maps.height + kSide - 1) / kSide} * ((maps.width + kSide - 1) / kSide) <= kGroup;
 }
+static inline bool makes_panels(const Slot& in, const Slot& out) {
+    const std::ptrdiff_t pairs = std::ptrdiff_t{in.channels} * out.channels;
+    return is_one_group(in) && is_one_group(out) && kPoints * kPoints * pairs >= kManyWeights;
+}
+
+// Floats of all panels, one way.
 static constexpr std::ptrdiff_t point_weights(std::ptrdiff_t channels, std::ptrdiff_t filters) {
-    return kPoints * kPoints * point_weights_step(channels, filters);
+    return vectors_of(filters) * point_runs(channels) * kPointPanel * kLanes;
 }
 
 // Floats of a convolution's packed weights by points where forward and dx take the same place in turn.
-static inline std::ptrdiff_t point_weights_in_turn(std::ptrdiff_t channels, std::ptrdiff_t filters, bool dx) {
-    const std::ptrdiff_t forward = point_weights(channels, filters), back = point_weights(filters, channels);
+static inline std::ptrdiff_t point_weights_in_turn(const Slot& in, const Slot& out, bool dx) {
+    if (makes_panels(in, out)) return 0;
+    const std::ptrdiff_t forward = point_weights(in.channels, out.channels);
+    const std::ptrdiff_t back = point_weights(out.channels, in.channels);
     return dx && back > forward ? back : forward;
 }
 
 // Floats of a step's packed weights, forward and perhaps for dx.
-static inline std::ptrdiff_t winograd_packed(int kernel, std::ptrdiff_t channels, std::ptrdiff_t filters, bool dx) {
-    if (kernel == 3) return point_weights(channels, filters) + (dx ? point_weights(filters, channels) : 0);
-    return kPointsOfFive * kPointsOfFive * channels * filters * (dx ? 2 : 1);
+static inline std::ptrdiff_t winograd_packed(int kernel, const Slot& in, const Slot& out, bool dx) {
+    if (kernel == 5) return std::ptrdiff_t{kPointsOfFive * kPointsOfFive} * in.channels * out.channels * (dx ? 2 : 1);
+    if (makes_panels(in, out)) return 0;
+    return point_weights(in.channels, out.channels) + (dx ? point_weights(out.channels, in.channels) : 0);
 }
 
 // For a thread alone: zeros, then what the hungrier of dx and the weight gradient keeps; forward needs less.

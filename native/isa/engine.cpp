@@ -122,23 +122,26 @@ void pack(const Program& program, const Step& step, const float* params, float* 
     pack_weights(program, step, params, packed, part);
 }
 
-// The packed weights of a convolution by points, in turn packed now unless they lie there from the block before.
-const float* weights_by_point(const Here& h, const Step& step, bool dx) {
+// The packed weights of a convolution by points, in turn packed now unless they lie there from the block before; null
+// where they are made as they are needed.
+const lanes* weights_by_point(const Here& h, const Step& step, bool dx) {
+    const Slot &in = h.program.slots[step.input], &out = h.program.slots[step.output];
+    if (makes_panels(in, out)) return nullptr;
     if (!h.turn) {
-        const Slot &in = h.program.slots[step.input], &out = h.program.slots[step.output];
-        return h.packed + step.packed + (dx ? point_weights(in.channels, out.channels) : 0);
+        float* place = h.packed + step.packed + (dx ? point_weights(in.channels, out.channels) : 0);
+        return reinterpret_cast<const lanes*>(place);
     }
     float* place = h.packed + h.program.by_points;
     if (h.turn->step != &step || h.turn->dx != dx) {
         *h.turn = {&step, dx};
         if (dx) {
-            pack_dx_by_point(h.program, step, h.batch.params, place, h.part);
+            pack_panels<false>(h.program, step, h.batch.params, place, h.part);
         } else {
-            pack_forward_by_point(h.program, step, h.batch.params, place, h.part);
+            pack_panels<true>(h.program, step, h.batch.params, place, h.part);
         }
         wait_for_others(h.part);
     }
-    return place;
+    return reinterpret_cast<const lanes*>(place);
 }
 
 void convolve(const Here& h, const Step& step) {
@@ -148,7 +151,7 @@ void convolve(const Here& h, const Step& step) {
     } else if (step.tile == 5) {
         five::forward(h.program, step, h.arena, h.scratch, h.packed, h.batch.params, h.part, act);
     } else if (step.tile == 3) {
-        const float* weights = weights_by_point(h, step, false);
+        const lanes* weights = weights_by_point(h, step, false);
         forward_by_point(h.program, step, h.arena, h.scratch, weights, h.batch.params, h.part, act);
     } else if (is_pointwise(h.program, step)) {
         pointwise_forward(h.program, step, h.arena, h.batch.params, h.part, act);
@@ -239,7 +242,8 @@ void weight_gradient(const Here& h, const Step& step, float* gradients) {
 void input_gradient(const Here& h, const Step& step) {
     if (step.tile == 5) return five::dx(h.program, step, h.arena, h.scratch, h.packed, h.part);
     if (step.tile == 3) {
-        return dx_by_point(h.program, step, h.arena, h.scratch, weights_by_point(h, step, true), h.part);
+        return dx_by_point(h.program, step, h.arena, h.scratch, weights_by_point(h, step, true), h.batch.params,
+                           h.part);
     }
     if (is_pointwise(h.program, step)) return pointwise_dx(h.program, step, h.arena, h.batch.params, h.part);
     conv_dx(h.program, step, h.arena, h.packed, h.part);

@@ -21,15 +21,16 @@ inline piece first_half(piece a, piece b) { return __builtin_shufflevector(a, b,
 inline piece second_half(piece a, piece b) { return __builtin_shufflevector(a, b, 2, 6, 3, 7); }
 #endif
 
-// The x[j] lie `apart`; those from `count` on are taken as zero. The y[t] are written `step` apart.
-inline void turn(const lanes* x, std::ptrdiff_t apart, int count, lanes* y, int step) {
+// The x[j], of no alignment, lie `apart`; those from `count` on are taken as zero. The y[t] are written `step` apart.
+inline void turn(const float* x, std::ptrdiff_t apart, int count, lanes* y, int step) {
     constexpr int kSide = kLanes / kParts;
     for (int from = 0; from < kParts; ++from) {
         for (int to = 0; to < kParts; ++to) {
             piece rows[kSide];
             for (int j = 0; j < kSide; ++j) {
                 const int vector = to * kSide + j;
-                rows[j] = vector < count ? *pieces(x + vector * apart, from) : piece{};
+                rows[j] = piece{};
+                if (vector < count) __builtin_memcpy(&rows[j], x + vector * apart + from * kSide, sizeof(piece));
             }
             for (int side = 1; side < kSide; side *= 2) {
                 piece next[kSide];
@@ -42,4 +43,8 @@ inline void turn(const lanes* x, std::ptrdiff_t apart, int count, lanes* y, int 
             for (int i = 0; i < kSide; ++i) *pieces(y + (from * kSide + i) * step, to) = rows[i];
         }
     }
+}
+
+inline void turn(const lanes* x, std::ptrdiff_t apart, int count, lanes* y, int step) {
+    turn(reinterpret_cast<const float*>(x), apart * kLanes, count, y, step);
 }

@@ -17,7 +17,6 @@ inline constexpr int kTilesInRegisters = 4;
 #else
 inline constexpr int kTilesInRegisters = 2;
 #endif
-inline constexpr int kWeightsAhead = 1024;  // floats: a page, at whose end the processor stops to fetch by itself
 
 // Maps that are read, or written, tile by tile.
 struct Maps {
@@ -103,21 +102,36 @@ inline void transform_group(const Correlation& maps, const Group& group, int c0,
     }
 }
 
-// m[f][t] (+)= Σ_c u[c][f]·x[c][t] for four filters and TT tiles, kApart from each other.
-template <int TT, int kApart = 1>
-void point_tile(const float* u, const lanes* x, int channels, bool begin, lanes* m) {
+// A run of channels: its X, and M, to which its products are added, from one point to the next by their steps.
+struct Run {
+    int number, channels;
+    lanes* x;
+    std::ptrdiff_t x_step;
+    lanes* m;
+    std::ptrdiff_t m_step;
+};
+
+// m[f][t] (+)= Σ_c u[f, c]·x[c][t] for four filters and TT tiles, kApart from each other: u[c][16 filters] forward, and
+// u[f][c], kPointChannels from each other, for dx. Fetches what comes `next` of the weights, and M at the next point.
+template <bool kForward, int TT, int kApart = 1>
+void point_tile(const Run& run, const float* u, const float* next, const lanes* x, lanes* m) {
+    const bool begin = run.number == 0;
+    const int channels = run.channels;
     for (int part = 0; part < kParts; ++part) {
         piece s[kPointTile][TT];
         for (int f = 0; f < kPointTile; ++f) {
-            for (int t = 0; t < TT; ++t) s[f][t] = begin ? piece{} : *pieces(m + f * kGroup + t * kApart, part);
+            for (int t = 0; t < TT; ++t) {
+                s[f][t] = begin ? piece{} : *pieces(m + f * kGroup + t * kApart, part);
+                if (!begin && part == 0) __builtin_prefetch(m + run.m_step + f * kGroup + t * kApart, 1);
+            }
         }
         for (int c = 0; c < channels; ++c) {
-            __builtin_prefetch(u + c * kPointTile + kWeightsAhead);
+            __builtin_prefetch(next + c * kPointTile);
             const piece* pixels = pieces(x + c * kGroup, part);
             piece v[TT];
             for (int t = 0; t < TT; ++t) v[t] = pixels[t * kApart * kParts];
             for (int f = 0; f < kPointTile; ++f) {
-                piece weight = u[c * kPointTile + f] - piece{};
+                piece weight = (kForward ? u[c * kLanes + f] : u[f * kPointChannels + c]) - piece{};
                 keep_in_register(weight);
                 for (int t = 0; t < TT; ++t) s[f][t] += weight * v[t];
             }
@@ -128,72 +142,106 @@ void point_tile(const float* u, const lanes* x, int channels, bool begin, lanes*
     }
 }
 
-inline void point_tile(int tiles, const float* u, const lanes* x, int channels, bool begin, lanes* m) {
+template <bool kForward>
+void point_tile(int tiles, const Run& run, const float* u, const float* next, const lanes* x, lanes* m) {
     switch (tiles) {
         case 1:
-            return point_tile<1>(u, x, channels, begin, m);
+            return point_tile<kForward, 1>(run, u, next, x, m);
 #if defined(__AVX512F__)
         case 3:
-            return point_tile<3>(u, x, channels, begin, m);
+            return point_tile<kForward, 3>(run, u, next, x, m);
         case 4:
-            return point_tile<4>(u, x, channels, begin, m);
+            return point_tile<kForward, 4>(run, u, next, x, m);
 #endif
         default:
-            return point_tile<2>(u, x, channels, begin, m);
+            return point_tile<kForward, 2>(run, u, next, x, m);
     }
 }
 
-// M of a block of filters for a group of tiles.
-inline void point_products(const Group& group, const float* weights, const lanes* x, int channels, int f0, int filters,
-                           int all_filters, lanes* m, std::ptrdiff_t m_step) {
-    const std::ptrdiff_t x_step = point_step(channels);
-    for (int point = 0; point < kPoints * kPoints; ++point) {
-        const int taking = group.taking(point);
-        const bool ends = group.takes_ends(point);
-        for (int c0 = 0; c0 < channels; c0 += kPointChannels) {
-            const int count = at_most(kPointChannels, channels - c0);
-            for (int f = 0; f < filters; f += kPointTile) {
-                const float* u = weights + point_weight(channels, all_filters, point, f0 + f, c0);
-                const lanes* pixels = x + point * x_step + c0 * kGroup;
-                lanes* products = m + point * m_step + f * kGroup;
-                if (ends) point_tile<2, 2>(u, pixels, count, c0 == 0, products);
-                for (int t = 0; t < taking && !ends; t += kTilesInRegisters) {
-                    point_tile(at_most(kTilesInRegisters, taking - t), u, pixels + t, count, c0 == 0, products + t);
-                }
-            }
+// M of up to 16 filters, the first of which is f0 of M's, for a group of tiles at one point of their panel.
+template <bool kForward>
+void panel_products(const Group& group, const Run& run, int point, const lanes* u, const lanes* next, int f0,
+                    int filters) {
+    const int taking = group.taking(point);
+    const bool ends = group.takes_ends(point);
+    const lanes* x = run.x + point * run.x_step;
+    for (int f = 0; f < filters; f += kPointTile) {
+        const float* weights = reinterpret_cast<const float*>(u) + (kForward ? f : f * kPointChannels);
+        const float* ahead = reinterpret_cast<const float*>(next) + f * run.channels;
+        lanes* m = run.m + point * run.m_step + (f0 + f) * kGroup;
+        if (ends) point_tile<kForward, 2, 2>(run, weights, ahead, x, m);
+        for (int t = 0; t < taking && !ends; t += kTilesInRegisters) {
+            point_tile<kForward>(at_most(kTilesInRegisters, taking - t), run, weights, ahead, x + t, m + t);
         }
     }
 }
 
-// Threads that share a block share its groups of tiles and, where these are few, their blocks of filters.
-// `finish` takes outputs of a row and their number; `bias` may be null. The scratch holds X, [36][c][tile], and M,
-// [36][f][tile].
-template <bool kAdds, typename Finish>
-void correlate_by_point(const Correlation& maps, const float* weights, const float* bias, lanes* scratch, Part part,
-                        Finish finish) {
+// M of the filters from f0 to f_end for a group of tiles, from the packed panels.
+template <bool kForward>
+void products_of_packed(const Group& group, const Run& run, const Panels<kForward>& panels, const lanes* packed, int f0,
+                        int f_end) {
+    for (int point = 0; point < kPoints * kPoints; ++point) {
+        const lanes* here = packed + point * kPointPanelStep;
+        for (int f = f0; f < f_end; f += kLanes) {
+            const lanes* u = here + panels.at(f, run.number);
+            const lanes* next = f + kLanes < f_end ? here + panels.at(f + kLanes, run.number)
+                                                   : here + kPointPanelStep + panels.at(f0, run.number);
+            panel_products<kForward>(group, run, point, u, next, f - f0, at_most(kLanes, f_end - f));
+        }
+    }
+}
+
+// The same from panels that are made here, one after the other in the same place.
+template <bool kForward>
+void products_of_own(const Group& group, const Run& run, const Panels<kForward>& panels, lanes* own, int f0,
+                     int f_end) {
+    for (int f = f0; f < f_end; f += kLanes) {
+        panels.template make<false>(f, run.number, own);
+        for (int point = 0; point < kPoints * kPoints; ++point) {
+            if (f + kLanes < f_end) panels.fetch(f + kLanes, run.number, point);
+            const lanes* u = own + point * kPointPanelStep;
+            panel_products<kForward>(group, run, point, u, u, f - f0, at_most(kLanes, f_end - f));
+        }
+    }
+}
+
+// Threads that share a block share its groups of tiles and, where these are few, its filters. `finish` takes outputs of
+// a row and their number; `bias` may be null, and `packed`, where panels are made as they are needed. The scratch holds
+// X, [36][c][tile], M, [36][f][tile], and a panel.
+template <bool kForward, bool kAdds, typename Finish>
+void correlate_by_point(const Correlation& maps, const Panels<kForward>& panels, const lanes* packed, const float* bias,
+                        lanes* scratch, Part part, Finish finish) {
     const int channels = maps.from.slot.channels, filters = maps.to.slot.channels;
     // As many filters together as may be, unless the groups alone would be unequal shares.
     const int sharing = maps.groups() % part.count == 0 ? 1 : part.count;
-    const int share = (filters + sharing * kPointTile - 1) / (sharing * kPointTile) * kPointTile;
+    const int share = (vectors_of(filters) + sharing - 1) / sharing * kLanes;
     const int by_filter = at_most(filters_together(channels), share);
     const int blocks = (filters + by_filter - 1) / by_filter;
-    const std::ptrdiff_t x_step = point_step(channels);
-    const std::ptrdiff_t m_step = point_step(block_of(filters, filters_together(channels), kPointTile));
-    lanes *x = scratch + kZeros, *m = x + kPoints * kPoints * x_step;
-    int transformed = -1;
+    Run run{};
+    run.x_step = point_step(block_of(channels, kPointChannels, kPointTile));
+    run.m_step = point_step(block_of(filters, filters_together(channels), kLanes));
+    run.x = scratch + kZeros;
+    run.m = run.x + kPoints * kPoints * run.x_step;
+    lanes* own = run.m + kPoints * kPoints * run.m_step;
+    int transformed = -1;  // a group whose X is still there
     for (const int item : part.of(maps.groups() * blocks)) {
         const Group group = maps.group(item / blocks);
-        const int f0 = item % blocks * by_filter, count = at_most(by_filter, filters - f0);
-        if (item / blocks != transformed) transform_group(maps, group, 0, channels, x, x_step);
-        transformed = item / blocks;
-        point_products(group, weights, x, channels, f0, count, filters, m, m_step);
-        for (int f = 0; f < count; ++f) {
+        const int f0 = item % blocks * by_filter, f_end = at_most(f0 + by_filter, filters);
+        for (run.number = 0; run.number < panels.runs(); ++run.number) {
+            const int c0 = run.number * kPointChannels;
+            run.channels = at_most(kPointChannels, channels - c0);
+            if (item / blocks != transformed) transform_group(maps, group, c0, run.channels, run.x, run.x_step);
+            if (packed) products_of_packed(group, run, panels, packed, f0, f_end);
+            if (!packed) products_of_own(group, run, panels, own, f0, f_end);
+        }
+        if (panels.runs() == 1) transformed = item / blocks;
+        for (int f = f0; f < f_end; ++f) {
             for (int t = 0; t < group.count; ++t) {
                 const Tile& tile = group.tiles[t];
-                lanes* to = maps.to.at(f0 + f, tile.top, tile.left);
+                lanes* to = maps.to.at(f, tile.top, tile.left);
                 with_outputs(tile.rows, tile.columns, [&]<int R, int C>() {
-                    transform_products_of_tile<R, C, kAdds>(m + f * kGroup + t, m_step, bias ? bias[f0 + f] : 0.0f, to,
-                                                            maps.to.slot.pitch());
+                    transform_products_of_tile<R, C, kAdds>(run.m + (f - f0) * kGroup + t, run.m_step,
+                                                            bias ? bias[f] : 0.0f, to, maps.to.slot.pitch());
                     for (int l = 0; l < R; ++l) finish(to + l * maps.to.slot.pitch(), C);
                 });
             }
@@ -202,17 +250,18 @@ void correlate_by_point(const Correlation& maps, const float* weights, const flo
 }
 
 template <typename Activate>
-void forward_by_point(const Program& program, const Step& step, lanes* arena, lanes* scratch, const float* weights,
+void forward_by_point(const Program& program, const Step& step, lanes* arena, lanes* scratch, const lanes* packed,
                       const float* params, Part part, Activate activate) {
     const Slot &in = program.slots[step.input], &out = program.slots[step.output];
     const Correlation maps{
         {in, arena + in.value}, {out, arena + out.value}, step.rows.before, step.columns.before, scratch};
     const float* bias = step.bias < 0 ? nullptr : params + step.bias;
-    correlate_by_point<false>(maps, weights, bias, scratch, part, activate);
+    const Panels<true> panels(program, step, params);
+    correlate_by_point<true, false>(maps, panels, packed, bias, scratch, part, activate);
 }
 
-inline void dx_by_point(const Program& program, const Step& step, lanes* arena, lanes* scratch, const float* weights,
-                        Part part) {
+inline void dx_by_point(const Program& program, const Step& step, lanes* arena, lanes* scratch, const lanes* packed,
+                        const float* params, Part part) {
     const Slot &in = program.slots[step.input], &out = program.slots[step.output];
     const Correlation maps{{out, arena + out.delta},
                            {in, arena + in.delta},
@@ -220,6 +269,7 @@ inline void dx_by_point(const Program& program, const Step& step, lanes* arena, 
                            step.columns.kernel - 1 - step.columns.before,
                            scratch};
     const auto as_it_is = [](lanes*, int) {};
-    if (step.adds) return correlate_by_point<true>(maps, weights, nullptr, scratch, part, as_it_is);
-    correlate_by_point<false>(maps, weights, nullptr, scratch, part, as_it_is);
+    const Panels<false> panels(program, step, params);
+    if (step.adds) return correlate_by_point<false, true>(maps, panels, packed, nullptr, scratch, part, as_it_is);
+    correlate_by_point<false, false>(maps, panels, packed, nullptr, scratch, part, as_it_is);
 }

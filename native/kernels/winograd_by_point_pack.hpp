@@ -1,6 +1,6 @@
-// U = G w Gᵀ for winograd_by_point.hpp in the order in which it is read, [36][channels by 64][filters by 4][c][4
-// filters], filled up with zeros to 16 filters; once for forward and, where dx is wanted, once more for it, with the
-// kernels turned and c and f in each other's place.
+// U = G w Gᵀ for winograd_by_point.hpp, in panels: of 16 maps that come out, up to 64 that go in, and all 36 points.
+// Forward, of 16 filters, at each of the points [c][16 filters]. For dx the channels come out, the kernels are turned,
+// and it is [16 channels][f]: taps come out of memory with the filters as lanes, either way.
 #pragma once
 
 #include "conv.hpp"
@@ -9,110 +9,109 @@
 #include "winograd_transforms.hpp"
 
 inline constexpr int kTaps = 9;
-inline constexpr int kPointChannels = 64;                // whose X, four tiles of it, stays in the first cache
-inline constexpr std::ptrdiff_t kManyWeights = 1 << 20;  // more are written past the caches, which they would only fill
 
-// Where U[i,j] begins for channel c and the four filters of f.
-inline std::ptrdiff_t point_weight(int channels, int filters, int point, int f, int c) {
-    const int c0 = c / kPointChannels * kPointChannels, together = at_most(kPointChannels, channels - c0);
-    const std::ptrdiff_t vectors = vectors_of(filters);
-    return point * point_weights_step(channels, filters) + c0 * vectors * kLanes + f * together + (c - c0) * kPointTile;
+// The taps of up to 16 filters and 16 channels, [c][tap] with the filters as lanes, the rest zeros. In memory a
+// filter's taps of 16 channels are a run of 9 vectors.
+inline void load_taps(const Filters& w, const float* weight, int f0, int c0, lanes* taps) {
+    const int filters = at_most(kLanes, w.out - f0), channels = at_most(kLanes, w.in - c0);
+    const float* from = weight + w.at(false, 0, f0, c0, 0);
+    std::ptrdiff_t apart = w.at(false, 0, 1, 0, 0);
+    lanes rows[kLanes * kTaps];
+    if (channels < kLanes || filters < kLanes) {
+        for (int i = 0; i < kLanes * kTaps; ++i) rows[i] = lanes{};
+        for (int f = 0; f < filters; ++f) {
+            __builtin_memcpy(rows + f * kTaps, from + f * apart,
+                             static_cast<std::size_t>(channels * kTaps) * sizeof(float));
+        }
+        from = reinterpret_cast<const float*>(rows);
+        apart = kLanes * kTaps;
+    }
+    for (int i = 0; i < kTaps; ++i) turn(from + i * kLanes, apart, kLanes, taps + i * kLanes, 1);
 }
 
-// U of 16 filters for up to 64 channels, from [c][tap]: [4 fours of filters][c][4] at each of the points, which lie
-// `point` apart. That is a page; wherever less is written at a time, the processor waits for its page tables.
-template <bool kPastCaches>
-void pack_points(const lanes* taps, int count, bool turned, float* to, std::ptrdiff_t point) {
-    constexpr int kKernel = 3;
+// U of 16 channels from their taps.
+template <bool kForward, bool kPastCaches>
+void transform_taps(const lanes* taps, bool turned, lanes* u) {
+    constexpr int kKernel = 3, kApart = kForward ? 1 : kPointChannels / kLanes;
     const int step = turned ? -1 : 1;
-    lanes half[kPointChannels][kPoints * kKernel];
-    for (int c = 0; c < count; ++c) {
+    for (int c = 0; c < kLanes; ++c) {
         const lanes* first = taps + c * kTaps + (turned ? kTaps - 1 : 0);
-        for (int k = 0; k < kKernel; ++k) {
-            transform_weights(first + k * step, kKernel * step, half[c] + k, kKernel);
+        lanes half[kPoints * kKernel];
+        PELLUCID_UNROLL
+        for (int k = 0; k < kKernel; ++k) transform_weights(first + k * step, kKernel * step, half + k, kKernel);
+        PELLUCID_UNROLL
+        for (int i = 0; i < kPoints; ++i) {
+            lanes row[kPoints];
+            transform_weights(half + i * kKernel, 1, row, 1);
+            PELLUCID_UNROLL
+            for (int j = 0; j < kPoints; ++j)
+                write<kPastCaches>(u + (i * kPoints + j) * kPointPanelStep + c * kApart, row[j]);
         }
     }
-    const std::ptrdiff_t apart = std::ptrdiff_t{kPointTile} * count;
-    const int together = count % kPointTile == 0 ? count : 0;  // channels whose fours begin with a line of the cache
-    for (int i = 0; i < kPoints; ++i) {
-        float* row = to + i * kPoints * point;
-        for (int c = 0; c < together; c += kPointTile) {
-            lanes u[kPoints][kPointTile];
-            PELLUCID_UNROLL
-            for (int k = 0; k < kPointTile; ++k) transform_weights(half[c + k] + i * kKernel, 1, u[0] + k, kPointTile);
-            PELLUCID_UNROLL
-            for (int j = 0; j < kPoints; ++j) write_fours<kPastCaches>(u[j], row + j * point + c * kPointTile, apart);
+}
+
+// The panels of one way: how many maps go in and come out, where each lies among the packed ones, and how it is made.
+template <bool kForward>
+struct Panels {
+    const Filters w;
+    const float* weight;
+    bool turned;
+
+    Panels(const Program& program, const Step& step, const float* params)
+        : w(program, step), weight(params + step.weight), turned(step.flip == kForward) {}
+
+    int in() const { return kForward ? w.in : w.out; }
+    int out() const { return kForward ? w.out : w.in; }
+    int runs() const { return static_cast<int>(point_runs(in())); }
+    // Of the 16 maps from `out` on, a multiple of 16.
+    std::ptrdiff_t at(int first, int run) const {
+        return (std::ptrdiff_t{first / kLanes} * runs() + run) * kPointPanel;
+    }
+
+    template <bool kPastCaches>
+    void make(int first, int run, lanes* u) const {
+        const int n0 = run * kPointChannels, end = at_most(n0 + kPointChannels, in());
+        for (int n = n0; n < end; n += kLanes, u += kForward ? kLanes : 1) {
+            lanes taps[kLanes * kTaps];
+            load_taps(w, weight, kForward ? first : n, kForward ? n : first, taps);
+            transform_taps<kForward, kPastCaches>(taps, turned, u);
         }
-        for (int c = together; c < count; ++c) {
-            lanes u[kPoints];
-            transform_weights(half[c] + i * kKernel, 1, u, 1);
-            for (int j = 0; j < kPoints; ++j) {
-                for (int n = 0; n < kLanes / kPointTile; ++n) {
-                    write_four<kPastCaches>(row + j * point + n * apart + c * kPointTile,
-                                            reinterpret_cast<const float*>(u + j) + n * kPointTile);
-                }
+    }
+
+    // Fetch a 36th of the weights that a whole panel takes.
+    void fetch(int first, int run, int point) const {
+        const int n0 = run * kPointChannels;
+        if (first + kLanes > out() || n0 + kPointChannels > in()) return;
+        const float* from = weight + w.at(false, 0, kForward ? first : n0, kForward ? n0 : first, 0);
+        const std::ptrdiff_t filter = w.at(false, 0, 1, 0, 0);
+        if (kForward) {  // 16 filters' taps of 64 channels, 36 vectors long
+            for (int f = 0; f < kLanes; ++f) __builtin_prefetch(from + f * filter + point * kLanes);
+        } else if (2 * point < kPointChannels) {  // 64 filters' of 16 channels
+            for (int i = 0; i <= kTaps; ++i) {
+                __builtin_prefetch(from + 2 * point * filter + i * kLanes);
+                __builtin_prefetch(from + (2 * point + 1) * filter + i * kLanes);
             }
         }
     }
-}
+};
 
-inline void pack_points(const lanes* taps, int count, bool turned, float* to, std::ptrdiff_t point) {
-    if (kPoints * kPoints * point < kManyWeights) return pack_points<false>(taps, count, turned, to, point);
-    pack_points<true>(taps, count, turned, to, point);
-}
-
-// The taps of up to 16 filters and 16 channels, [c][tap] with the filters as lanes. In memory a filter's taps of 16
-// channels are a run of 9 vectors. Those that come next lie `ahead`.
-inline void load_taps(const Filters& w, const float* weight, int f0, int c0, std::ptrdiff_t ahead, lanes* taps) {
-    const int filters = at_most(kLanes, w.out - f0), channels = at_most(kLanes, w.in - c0);
-    lanes rows[kLanes * kTaps];
-    if (filters < kLanes || channels < kLanes) {
-        for (int i = 0; i < kLanes * kTaps; ++i) rows[i] = lanes{};
-    }
-    for (int f = 0; f < filters; ++f) {
-        const float* from = weight + w.at(false, 0, f0 + f, c0, 0);
-        __builtin_memcpy(rows + f * kTaps, from, static_cast<std::size_t>(channels * kTaps) * sizeof(float));
-        for (int i = 0; i <= kTaps; ++i) __builtin_prefetch(from + ahead + i * kLanes);
-    }
-    for (int i = 0; i < kTaps; ++i) turn(rows + i, kTaps, kLanes, taps + i * kLanes, 1);
-}
-
-inline void pack_forward_by_point(const Program& program, const Step& step, const float* params, float* to, Part part) {
-    const Filters w(program, step);
-    const float* weight = params + step.weight;
-    const int runs = (w.in + kPointChannels - 1) / kPointChannels;
-    for (const int item : part.of(vectors_of(w.out) * runs)) {
-        const int f0 = item / runs * kLanes, c0 = item % runs * kPointChannels;
-        const int count = at_most(kPointChannels, w.in - c0);
-        lanes taps[kPointChannels * kTaps];
-        for (int c = 0; c < count; c += kLanes) load_taps(w, weight, f0, c0 + c, kLanes * kTaps, taps + c * kTaps);
-        pack_points(taps, count, step.flip, to + point_weight(w.in, w.out, 0, f0, c0), point_weights_step(w.in, w.out));
-    }
-    finish_writes();
-}
-
-inline void pack_dx_by_point(const Program& program, const Step& step, const float* params, float* to, Part part) {
-    const Filters w(program, step);
-    const float* weight = params + step.weight;
-    const int runs = (w.out + kPointChannels - 1) / kPointChannels;
-    for (const int item : part.of(vectors_of(w.in) * runs)) {
-        const int c0 = item / runs * kLanes, f0 = item % runs * kPointChannels;
-        const int count = at_most(kPointChannels, w.out - f0);
-        lanes taps[kPointChannels * kTaps];
-        for (int f = 0; f < count; f += kLanes) {
-            lanes by_filter[kLanes * kTaps];
-            load_taps(w, weight, f0 + f, c0, w.at(false, 0, kLanes, 0, 0), by_filter);
-            for (int tap = 0; tap < kTaps; ++tap) turn(by_filter + tap, kTaps, kLanes, taps + f * kTaps + tap, kTaps);
-        }
-        pack_points(taps, count, !step.flip, to + point_weight(w.out, w.in, 0, c0, f0),
-                    point_weights_step(w.out, w.in));
+template <bool kForward>
+void pack_panels(const Program& program, const Step& step, const float* params, float* to, Part part) {
+    const Panels<kForward> panels(program, step, params);
+    const bool past = point_weights(panels.in(), panels.out()) >= kManyWeights;
+    lanes* first = reinterpret_cast<lanes*>(to);
+    for (const int item : part.of(vectors_of(panels.out()) * panels.runs())) {
+        const int out = item / panels.runs() * kLanes, run = item % panels.runs();
+        lanes* u = first + panels.at(out, run);
+        past ? panels.template make<true>(out, run, u) : panels.template make<false>(out, run, u);
     }
     finish_writes();
 }
 
 inline void pack_by_point(const Program& program, const Step& step, const float* params, float* packed, Part part) {
     const Slot &in = program.slots[step.input], &out = program.slots[step.output];
+    if (makes_panels(in, out)) return;
     float* to = packed + step.packed;
-    pack_forward_by_point(program, step, params, to, part);
-    if (step.needs_dx) pack_dx_by_point(program, step, params, to + point_weights(in.channels, out.channels), part);
+    pack_panels<true>(program, step, params, to, part);
+    if (step.needs_dx) pack_panels<false>(program, step, params, to + point_weights(in.channels, out.channels), part);
 }

@@ -139,12 +139,12 @@ void place_packed_weights(Layout& found) {
             step.packed = found.packed;
             const int weights = in.channels / step.groups * out.channels * step.rows.kernel * step.columns.kernel;
             if (step.tile) {
-                found.packed += winograd_packed(step.tile, in.channels, out.channels, step.needs_dx);
+                found.packed += winograd_packed(step.tile, in, out, step.needs_dx);
             } else if (!is_pointwise(step, in, out)) {
                 found.packed += (step.needs_dx ? 2 : 1) * weights;
             }
             if (by_points) {
-                longest = std::max(longest, point_weights_in_turn(in.channels, out.channels, step.needs_dx));
+                longest = std::max(longest, point_weights_in_turn(in, out, step.needs_dx));
             }
         }
     }

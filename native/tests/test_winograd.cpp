@@ -63,6 +63,9 @@ void test_filters_and_channels() {
     for (const auto& [channels, filters] : {std::pair{1, 70}, {65, 3}, {70, 67}, {66, 130}, {133, 66}, {131, 145}}) {
         check_case({channels, filters, 5, 7, 3, 1, channels > 66}, 2, random);
     }
+    // More weights than stay in the caches, for four tiles: transformed where they are needed.
+    check_case({171, 180, 7, 6, 3, 1, true}, 2, random);
+    check_case({180, 171, 8, 8, 3, 0}, 2, random);
     check_case({5, 17, 6, 6, 5, 0}, 3, random);
     check_case({5, 33, 6, 6, 3, 1}, 3, random);
 }

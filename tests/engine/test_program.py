@@ -199,14 +199,14 @@ def test_packed_weights_have_room(name: str) -> None:
         both = 0 if as_they_are else count * (1 + step.needs_dx)
         if step.tile:
             channels, filters = program.slots[step.input].channels, program.slots[step.output].channels
-            # 64 points; 36 where what forward and dx put into the lanes comes in whole vectors, and one more at each.
+            # 64 points; 36 in panels of 16 of the maps that come out by 64 of those that go in, and one more.
             ways = [(channels, filters), (filters, channels)][: 1 + step.needs_dx]
-            both = sum(36 * 16 * (a * -(-b // 16) + 1) if step.tile == 3 else 64 * a * b for a, b in ways)
+            both = sum(36 * 65 * 16 * -(-a // 64) * -(-b // 16) if step.tile == 3 else 64 * a * b for a, b in ways)
         first_by_points = bool(by_points) and step.tile != 3 and end == given.by_points
         before = -(start + both) % lowering.LANES if first_by_points else 0  # those by points begin with a vector
         assert end - start == both + before
         if step.tile == 3:  # where they take one place in turn, the longest of them must fit
-            longest = max(longest, *(36 * 16 * (a * -(-b // 16) + 1) for a, b in ways))
+            longest = max(longest, *(36 * 65 * 16 * -(-a // 64) * -(-b // 16) for a, b in ways))
     assert given.in_turn == given.by_points + longest
 
 

@@ -150,7 +150,8 @@ def test_outputs_and_gradients_are_those_of_float64(
 def test_wide_layers_are_those_of_float64(
     channels: int, filters: int, isa: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # More than 2¹⁵ kernels: their weights are packed past the caches. Of two columns of tiles, the right one is narrow.
+    # More than 2¹⁵ kernels: packed past the caches, or not packed for no more than four tiles. Of two columns of tiles,
+    # the right one is narrow.
     set_isa(monkeypatch, isa)
     layers = [Conv2d(channels, 1), Tanh(), Conv2d(filters, 3, padding="same"), Flatten(), Linear(2)]
     for size in ((7, 7), (9, 5)):
@@ -174,9 +175,10 @@ def test_gradients_have_the_same_bits_for_any_number_of_threads(kernel: int, n: 
 
 
 def test_threads_share_the_filters_of_wide_layers() -> None:
-    layers = [Conv2d(264, 1), ReLU(), Conv2d(130, 3, padding=1), Tanh(), Conv2d(8, 3), Flatten(), Linear(3)]
-    first, *others = (digest(layers, 5, threads) for threads in (1, 2, 3, 4))
-    assert others == [first] * 3
+    wide = [Conv2d(264, 1), ReLU(), Conv2d(130, 3, padding=1), Tanh()]
+    for layers in ([*wide, Conv2d(8, 3)], [MaxPool2d(2), *wide]):  # of 5×5 pixels, weights are not packed
+        first, *others = (digest([*layers, Flatten(), Linear(3)], 5, threads) for threads in (1, 2, 3, 4))
+        assert others == [first] * 3
 
 
 @pytest.mark.parametrize("kernel", [3, 5])
@@ -212,11 +214,26 @@ def test_memory_is_counted() -> None:
     zeros = 4 * 16 + 8
     assert winograd.scratch_lanes(5, 2, 3) == zeros + zeros + 6 * 8 * (16 + 16)
     assert winograd.scratch_lanes(5, 64, 17) == zeros + 8 * 17 + 64 * 64
-    # By points, four tiles and room for four more: X and M of dx, 100 filters and 2 channels, or X, V and the sums
+    # By points, four tiles and room for four more: X and M of dx, 100 filters and 2 channels, or X, V and the sums;
+    # X of 64 channels at most, and a panel for as many
     assert winograd.scratch_lanes(3, 2, 100) == zeros + 36 * (4 * 5 + 4 * 113 + 4 * 7)
     assert winograd.scratch_lanes(3, 300, 128) == zeros + 36 * (4 * 129 + 4 * 129 + 128 * 8)
-    assert winograd.scratch_lanes(3, 512, 512) == zeros + 36 * (4 * 513 + 4 * 513)
-    assert winograd.scratch_lanes(3, 512, 600) == zeros + 36 * (4 * 601 + 4 * 513)
-    assert winograd.scratch_lanes(3, 256, 256) == zeros + 36 * (4 * 129 + 4 * 129 + 128 * 8)
+    assert winograd.scratch_lanes(3, 512, 512) == zeros + 36 * (4 * 65 + 65 + 4 * 513)
+    assert winograd.scratch_lanes(3, 300, 600) == zeros + 36 * (4 * 65 + 65 + 4 * 513)
     assert winograd.packed_floats(5, 3, 17) == 64 * 3 * 17
-    assert winograd.packed_floats(3, 3, 17) == 36 * (3 * 2 + 1) * 16
+    # Panels of 16 filters and up to 64 channels
+    assert winograd.packed_floats(3, 3, 17) == 2 * 36 * 65 * 16
+    assert winograd.packed_floats(3, 65, 16) == 2 * 36 * 65 * 16
+
+
+def test_many_weights_of_few_tiles_are_not_packed() -> None:
+    assert winograd.makes_panels(512, 512, (7, 7), (7, 7))
+    assert winograd.makes_panels(171, 171, (8, 8), (6, 6))
+    assert not winograd.makes_panels(171, 170, (8, 8), (8, 8))
+    assert not winograd.makes_panels(512, 512, (9, 8), (7, 6))
+    # Forward 12 vectors of filters by 3 times 64 channels; 11 by 3 for dx
+    for size, panels in ((8, 0), (9, 12 * 3 + 11 * 3)):
+        program = build(
+            [Conv2d(171, 1), Conv2d(181, 3, padding=1), Flatten(), Linear(2)], (1, size, size)
+        )._native.program
+        assert program._packed - program.steps[1].packed == panels * 36 * 65 * 16

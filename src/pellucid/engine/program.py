@@ -368,8 +368,16 @@ class Program:
             if step.tile:
                 weights = tiles.packed_floats(step.tile, channels, filters)
             self._require_countable(step, weights)
-            found.append(0 if is_pointwise(step, source, output) else weights)
+            found.append(0 if self._reads_weights(step) else weights)
         return found
+
+    def _reads_weights(self, step: Step) -> bool:
+        """Tell whether a convolution reads its weights as they are, and packs nothing."""
+        source, output = self.slots[step.input], self.slots[step.output]
+        if step.tile == tiles.BY_POINT:
+            maps = [(slot.height, slot.width) for slot in (source, output)]
+            return tiles.makes_panels(source.channels, output.channels, *maps)
+        return is_pointwise(step, source, output)
 
     def _share_borders(self) -> None:
         """Give slots that lie in one another the same borders."""

@@ -17,11 +17,14 @@ _TILES_AT_ONCE = 16
 _CHANNELS_AT_ONCE = 6
 _ZEROS = SIDE * _TILES_AT_ONCE + POINTS[5]
 _LANES = 16
-#: F(4×4, 3×3): tiles that are taken together, filters of a register tile, and channels or filters of a block of the
-#: weight gradient
+#: F(4×4, 3×3): tiles that are taken together, filters of a register tile, channels or filters of a block of the weight
+#: gradient, channels and filters that forward takes together, and how many weights are too many for the caches
 _GROUP = 4
 _TILE = 4
 _SUM_BLOCK = 128
+_CHANNELS_TOGETHER = 64
+_PANEL_STEP = _CHANNELS_TOGETHER + 1
+_MANY_WEIGHTS = 2**20
 
 
 def kernel(rows: Window, columns: Window, height: int, width: int) -> int:
@@ -50,11 +53,20 @@ def pays_for_weights(kernel: int, channels: int, filters: int) -> bool:
 
 
 def packed_floats(kernel: int, channels: int, filters: int) -> int:
-    """Return how many numbers the transformed weights are, for one way; by points, in vectors and one more a point."""
+    """Return how many numbers the transformed weights are, for one way; by points, in panels for 16 filters."""
     points = POINTS[kernel] ** 2
     if kernel == BY_POINT:
-        return points * (channels * -(-filters // _LANES) + 1) * _LANES
+        return -(-filters // _LANES) * -(-channels // _CHANNELS_TOGETHER) * points * _PANEL_STEP * _LANES
     return points * channels * filters
+
+
+def makes_panels(channels: int, filters: int, *maps: tuple[int, int]) -> bool:
+    """Tell whether weights by points are transformed where they are needed, and never packed.
+
+    That is where they are many and the tiles few: ``maps`` are height and width, of the inputs and of the outputs.
+    """
+    few = all(-(-height // SIDE) * -(-width // SIDE) <= _GROUP for height, width in maps)
+    return few and POINTS[BY_POINT] ** 2 * channels * filters >= _MANY_WEIGHTS
 
 
 def arena_lanes(kernel: int, channels: int, filters: int, height: int, width: int, *, tiled_dx: bool) -> int:
@@ -73,8 +85,7 @@ def scratch_lanes(kernel: int, channels: int, filters: int) -> int:
     """Return the vectors that a thread needs for itself, the largest of forward, dx and weight gradient."""
     points = POINTS[kernel]
     if kernel == BY_POINT:
-        ways = ((channels, filters), (filters, channels))
-        maps = max(_point_step(c) + _point_step(_block(f, _filters_together(c), _TILE)) for c, f in ways)
+        maps = max(_maps_step(channels, filters), _maps_step(filters, channels))
         c, f = _block(channels, _SUM_BLOCK, _TILE), _block(filters, _SUM_BLOCK, _LANES)
         return _ZEROS + points**2 * max(maps, _point_step(c) + _point_step(f) + c * (f // _LANES))
     back = points * filters + points**2 * channels
@@ -82,8 +93,10 @@ def scratch_lanes(kernel: int, channels: int, filters: int) -> int:
     return _ZEROS + max(back, sums)
 
 
-def _filters_together(channels: int) -> int:
-    return 512 if channels > 256 else 64 if channels > 128 else 32
+def _maps_step(channels: int, filters: int) -> int:
+    """Return what X, a panel of weights and the products take at one of the points."""
+    c, together = _block(channels, _CHANNELS_TOGETHER, _TILE), 512 if channels > _CHANNELS_TOGETHER else 32
+    return _point_step(c) + _PANEL_STEP + _point_step(_block(filters, together, _LANES))
 
 
 def _block(count: int, most: int, tile: int) -> int:
