@@ -72,11 +72,12 @@ static constexpr std::ptrdiff_t point_sums_scratch(std::ptrdiff_t channels, std:
     return kPoints * kPoints * (point_step(c) + point_step(f) + c * vectors_of(f));
 }
 
-// Whether panels are made where they are needed, for every block of samples: of so many weights that they would come
-// from memory, and for no more tiles than are taken together.
 static inline bool is_one_group(const Slot& maps) {
     return std::ptrdiff_t{(maps.height + kSide - 1) / kSide} * ((maps.width + kSide - 1) / kSide) <= kGroup;
 }
+
+// Whether panels are made where they are needed, for every block of samples: of so many weights that they would come
+// from memory, and for no more tiles than are taken together.
 static inline bool makes_panels(const Slot& in, const Slot& out) {
     const std::ptrdiff_t pairs = std::ptrdiff_t{in.channels} * out.channels;
     return is_one_group(in) && is_one_group(out) && kPoints * kPoints * pairs >= kManyWeights;

@@ -18,7 +18,7 @@ _CHANNELS_AT_ONCE = 6
 _ZEROS = SIDE * _TILES_AT_ONCE + POINTS[5]
 _LANES = 16
 #: F(4×4, 3×3): tiles that are taken together, filters of a register tile, channels or filters of a block of the weight
-#: gradient, channels and filters that forward takes together, and how many weights are too many for the caches
+#: gradient, channels that forward takes together, and how many weights are too many for the caches
 _GROUP = 4
 _TILE = 4
 _SUM_BLOCK = 128
