@@ -225,11 +225,11 @@ TILED = {"op": "conv", "input": 0, "output": 1, "weight": 0, "needs_dx": False, 
 #: 2 maps of 5×6 become 3 of 5×6
 MAPS = [(2, 5, 6, 1, 0, 80), (3, 5, 6, 1, 160, 280)]
 ARENA = 400
-#: a row of zeros for 16 tiles of 5×5; X of 4 channels, V of 16 filters, each with room for one more of four tiles; sums
-SCRATCH = 4 * 16 + 8 + 36 * (4 * 5 + 4 * 17 + 4)
-#: a vector of filters for every channel, and one more, at each point
-PACKED = 36 * (2 + 1) * 16
-PACKED_FOR_DX = 36 * (3 + 1) * 16
+#: a row of zeros for 16 tiles of 5×5; X of 4 channels and M of 16 filters, each with room for one more of four tiles;
+#: a panel
+SCRATCH = 4 * 16 + 8 + 36 * (4 * 5 + 4 * 17 + 65)
+#: a panel of 16 filters for up to 64 channels, and a vector more, at each point
+PACKED = PACKED_FOR_DX = 36 * 65 * 16
 
 #: the same maps through 5×5: 2·2 tiles, 8 rows of them and one tile more; zeros and a row of inputs for 16 tiles, and
 #: X of these and sums of 16 filters for 6 channels · 8 points
