@@ -242,18 +242,19 @@ void test_adding() {
     const Slot& in = layout.slots[0];
     const std::size_t numbers = static_cast<std::size_t>(net.parameters);
     std::vector<Cell> arena(static_cast<std::size_t>(layout.arena)), scratch(static_cast<std::size_t>(layout.scratch));
-    std::vector<float> params(numbers), packed(static_cast<std::size_t>(layout.packed));
+    std::vector<float> params(numbers);
+    std::vector<Cell> packed(static_cast<std::size_t>(vectors_of(layout.packed)));
     for (float& param : params) param = random.real();
     for (Cell& cell : arena) {
         for (int t = 0; t < kLanes; ++t) cell.v[t] = random.real();
     }
     const std::vector<Cell> before = arena;
     const auto at = [&](std::ptrdiff_t i) { return static_cast<std::size_t>(in.delta + i); };
-    pack_by_point(program, step, params.data(), packed.data(), {0, 1});
-    dx_by_point(program, step, lanes_of(arena), lanes_of(scratch), packed.data(), {0, 1});
+    pack_by_point(program, step, params.data(), reinterpret_cast<float*>(lanes_of(packed)), {0, 1});
+    dx_by_point(program, step, lanes_of(arena), lanes_of(scratch), lanes_of(packed), params.data(), {0, 1});
     std::vector<Cell> added = before;
     step.adds = true;
-    dx_by_point(program, step, lanes_of(added), lanes_of(scratch), packed.data(), {0, 1});
+    dx_by_point(program, step, lanes_of(added), lanes_of(scratch), lanes_of(packed), params.data(), {0, 1});
     bool equal = true;
     for (std::ptrdiff_t i = 0; i < in.channels * in.plane(); ++i) {
         const int column = static_cast<int>(i % in.pitch()) - in.border;
