@@ -219,7 +219,9 @@ def test_memory_is_counted() -> None:
     assert winograd.scratch_lanes(3, 2, 100) == zeros + 36 * (4 * 5 + 4 * 113 + 4 * 7)
     assert winograd.scratch_lanes(3, 300, 128) == zeros + 36 * (4 * 129 + 4 * 129 + 128 * 8)
     assert winograd.scratch_lanes(3, 512, 512) == zeros + 36 * (4 * 65 + 65 + 4 * 513)
+    assert winograd.scratch_lanes(3, 512, 600) == zeros + 36 * (4 * 65 + 65 + 4 * 513)
     assert winograd.scratch_lanes(3, 300, 600) == zeros + 36 * (4 * 65 + 65 + 4 * 513)
+    assert winograd.scratch_lanes(3, 256, 256) == zeros + 36 * (4 * 129 + 4 * 129 + 128 * 8)
     assert winograd.packed_floats(5, 3, 17) == 64 * 3 * 17
     # Panels of 16 filters and up to 64 channels
     assert winograd.packed_floats(3, 3, 17) == 2 * 36 * 65 * 16

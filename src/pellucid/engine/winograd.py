@@ -95,8 +95,12 @@ def scratch_lanes(kernel: int, channels: int, filters: int) -> int:
 
 def _maps_step(channels: int, filters: int) -> int:
     """Return what X, a panel of weights and the products take at one of the points."""
-    c, together = _block(channels, _CHANNELS_TOGETHER, _TILE), 512 if channels > _CHANNELS_TOGETHER else 32
-    return _point_step(c) + _PANEL_STEP + _point_step(_block(filters, together, _LANES))
+    c, f = _block(channels, _CHANNELS_TOGETHER, _TILE), _block(filters, _filters_together(channels), _LANES)
+    return _point_step(c) + _PANEL_STEP + _point_step(f)
+
+
+def _filters_together(channels: int) -> int:
+    return 512 if channels > _CHANNELS_TOGETHER else 32
 
 
 def _block(count: int, most: int, tile: int) -> int:
