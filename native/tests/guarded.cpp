@@ -157,7 +157,7 @@ void check_against_naive(const std::string& what, const Net& net, const Data& da
     }
     Scratch scratch(layout.scratch);
     void* const scratches[] = {scratch.memory()};
-    std::vector<float> packed(static_cast<std::size_t>(layout.packed), NAN);
+    Guarded packed(vectors_of(layout.packed));  // aligned, as the runner gives it
     std::vector<float> gradients(blocks * static_cast<std::size_t>(program.of_block), NAN);
     Guarded of_linear(static_cast<std::ptrdiff_t>(blocks) * program.kept);
     std::vector<double> losses(blocks, NAN);
@@ -166,7 +166,7 @@ void check_against_naive(const std::string& what, const Net& net, const Data& da
     Result result;
     Batch batch = make_batch(net, data, 1, task, result);
     engine.run(program,
-               {places.data(), scratches, packed.data(), gradients.data(), losses.data(), nullptr, moments.data(),
+               {places.data(), scratches, packed.memory(), gradients.data(), losses.data(), nullptr, moments.data(),
                 norms.data(), reinterpret_cast<lanes*>(of_linear.memory())},
                batch);
 

@@ -6,6 +6,7 @@
 #include "check.hpp"
 #include "naive.hpp"
 #include "net.hpp"
+#include "pages.hpp"
 #include "program.hpp"
 #include "tests.hpp"
 
@@ -29,7 +30,8 @@ struct Block {
     Planned planned;
     const Program& program;
     std::vector<Place> memory, scratch, kept;
-    std::vector<float> packed, gradients;
+    std::vector<float, Pages<float>> packed;
+    std::vector<float> gradients;
     Data data;
     Naive naive;
 

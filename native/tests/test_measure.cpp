@@ -3,6 +3,7 @@
 
 #include "check.hpp"
 #include "net.hpp"
+#include "pages.hpp"
 #include "tests.hpp"
 
 namespace pellucid {
@@ -21,7 +22,8 @@ struct Learned {
     const Program& program;
     std::vector<Place> arenas[kThreads], scratch[kThreads], kept;
     void *places[kThreads], *scratches[kThreads];
-    std::vector<float> packed, gradients;
+    std::vector<float, Pages<float>> packed;
+    std::vector<float> gradients;
     double losses[kThreads];
     Data data;
     Result result;
