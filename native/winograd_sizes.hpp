@@ -59,11 +59,17 @@ static constexpr std::ptrdiff_t point_runs(std::ptrdiff_t channels) {
 // a vector between them for the same reason; and all of it.
 inline constexpr std::ptrdiff_t kPointPanelStep = kPointChannels + 1, kPointPanel = kPoints * kPoints * kPointPanelStep;
 
-// Lanes that forward takes for X of kPointChannels, a panel and M; dx, with channels and filters in each other's place.
+// From one point to the next of X of kPointChannels, and of M.
+static constexpr std::ptrdiff_t x_step_of(std::ptrdiff_t channels) {
+    return point_step(block_of(channels, kPointChannels, kPointTile));
+}
+static constexpr std::ptrdiff_t m_step_of(std::ptrdiff_t channels, std::ptrdiff_t filters) {
+    return point_step(block_of(filters, filters_together(channels), kLanes));
+}
+
+// Lanes that forward takes for X, M and a panel; dx, with channels and filters in each other's place.
 static constexpr std::ptrdiff_t point_maps_scratch(std::ptrdiff_t channels, std::ptrdiff_t filters) {
-    const std::ptrdiff_t c = block_of(channels, kPointChannels, kPointTile);
-    return kPoints * kPoints * (point_step(c) + point_step(block_of(filters, filters_together(channels), kLanes))) +
-           kPointPanel;
+    return kPoints * kPoints * (x_step_of(channels) + m_step_of(channels, filters)) + kPointPanel;
 }
 
 // Lanes that the weight gradient takes for X, V and the sums.

@@ -218,8 +218,8 @@ void correlate_by_point(const Correlation& maps, const Panels<kForward>& panels,
     const int by_filter = at_most(filters_together(channels), share);
     const int blocks = (filters + by_filter - 1) / by_filter;
     Run run{};
-    run.x_step = point_step(block_of(channels, kPointChannels, kPointTile));
-    run.m_step = point_step(block_of(filters, filters_together(channels), kLanes));
+    run.x_step = x_step_of(channels);
+    run.m_step = m_step_of(channels, filters);
     run.x = scratch + kZeros;
     run.m = run.x + kPoints * kPoints * run.x_step;
     lanes* own = run.m + kPoints * kPoints * run.m_step;
