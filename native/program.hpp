@@ -188,7 +188,7 @@ static inline bool has_gradients_in_place(const Program& program, const Batch& b
     return (program.wide || batch.count <= kLanes) && goes_step_by_step(program, batch);
 }
 
-// What a convolution computes in one go; its weights are packed once a batch, for forward and dx together.
+// What a convolution computes in one go; its weights are packed once a batch, if at all, for forward and dx together.
 enum class Pass : int { kForward, kDx, kDweight, kPack };
 
 // What one block knows about the values of a statistic: their mean and Σ(x − mean)²; on the way back Σδ and Σδ·x̂.

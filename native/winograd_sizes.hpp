@@ -34,7 +34,6 @@ inline constexpr int kGroup = 4;           // tiles that are taken together
 inline constexpr int kPointTile = 4;       // filters, or channels, of a register tile; 16 is a multiple of it
 inline constexpr int kSumBlock = 128;      // channels, and filters, whose weight gradient is summed together
 inline constexpr int kPointChannels = 64;  // whose X, four tiles of it, stays in the first cache
-inline constexpr std::ptrdiff_t kManyWeights = 1 << 20;  // more are written past the caches, which they would only fill
 
 // From one of the 36 points to the next, in lanes, where each has so many channels of a group of tiles: the 36 writes
 // of a tile would meet in the same place of the cache were it a power of two.
@@ -56,7 +55,7 @@ static constexpr std::ptrdiff_t point_runs(std::ptrdiff_t channels) {
 }
 
 // Lanes of a panel of U, of 16 maps that come out and up to kPointChannels that go in: from one point to the next, with
-// a vector between them for the same reason; and all of it.
+// a vector between them for the reason of point_step; and all of it.
 inline constexpr std::ptrdiff_t kPointPanelStep = kPointChannels + 1, kPointPanel = kPoints * kPoints * kPointPanelStep;
 
 // From one point to the next of X of kPointChannels, and of M.
@@ -82,11 +81,15 @@ static inline bool is_one_group(const Slot& maps) {
     return std::ptrdiff_t{(maps.height + kSide - 1) / kSide} * ((maps.width + kSide - 1) / kSide) <= kGroup;
 }
 
-// Whether panels are made where they are needed, for every block of samples: of so many weights that they would come
-// from memory, and for no more tiles than are taken together.
-static inline bool makes_panels(const Slot& in, const Slot& out) {
-    const std::ptrdiff_t pairs = std::ptrdiff_t{in.channels} * out.channels;
-    return is_one_group(in) && is_one_group(out) && kPoints * kPoints * pairs >= kManyWeights;
+// Whether U, one way, is more than the caches should be filled with: it is packed past them, or not at all.
+static constexpr bool has_many_weights(std::ptrdiff_t channels, std::ptrdiff_t filters) {
+    return kPoints * kPoints * channels * filters >= 1 << 20;
+}
+
+// Whether nothing is packed: many weights, and no more tiles than are taken together. Every block of samples then
+// transforms the weights panel by panel, where it needs them.
+static inline bool packs_nothing(const Slot& in, const Slot& out) {
+    return is_one_group(in) && is_one_group(out) && has_many_weights(in.channels, out.channels);
 }
 
 // Floats of all panels, one way.
@@ -96,7 +99,7 @@ static constexpr std::ptrdiff_t point_weights(std::ptrdiff_t channels, std::ptrd
 
 // Floats of a convolution's packed weights by points where forward and dx take the same place in turn.
 static inline std::ptrdiff_t point_weights_in_turn(const Slot& in, const Slot& out, bool dx) {
-    if (makes_panels(in, out)) return 0;
+    if (packs_nothing(in, out)) return 0;
     const std::ptrdiff_t forward = point_weights(in.channels, out.channels);
     const std::ptrdiff_t back = point_weights(out.channels, in.channels);
     return dx && back > forward ? back : forward;
@@ -105,7 +108,7 @@ static inline std::ptrdiff_t point_weights_in_turn(const Slot& in, const Slot& o
 // Floats of a step's packed weights, forward and perhaps for dx.
 static inline std::ptrdiff_t winograd_packed(int kernel, const Slot& in, const Slot& out, bool dx) {
     if (kernel == 5) return std::ptrdiff_t{kPointsOfFive * kPointsOfFive} * in.channels * out.channels * (dx ? 2 : 1);
-    if (makes_panels(in, out)) return 0;
+    if (packs_nothing(in, out)) return 0;
     return point_weights(in.channels, out.channels) + (dx ? point_weights(out.channels, in.channels) : 0);
 }
 

@@ -126,7 +126,7 @@ void pack(const Program& program, const Step& step, const float* params, float* 
 // where they are made as they are needed.
 const lanes* weights_by_point(const Here& h, const Step& step, bool dx) {
     const Slot &in = h.program.slots[step.input], &out = h.program.slots[step.output];
-    if (makes_panels(in, out)) return nullptr;
+    if (packs_nothing(in, out)) return nullptr;
     if (!h.turn) {
         float* place = h.packed + step.packed + (dx ? point_weights(in.channels, out.channels) : 0);
         return reinterpret_cast<const lanes*>(place);

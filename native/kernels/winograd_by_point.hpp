@@ -3,7 +3,7 @@
 //     M[i,j][f, t] = Σ_c U[i,j][f, c]·X[i,j][c, t]        y = AᵀM A
 //
 // for a group of four tiles t, each number of X and M being 16 samples. Every weight that comes from memory serves four
-// tiles, and the inputs' transforms serve all filters, however wide the layer.
+// tiles, and the inputs' transforms serve all filters, or 512 of them.
 //
 // dx is the same correlation: of δ, with the kernels turned by 180° and c and f in each other's place.
 #pragma once
@@ -112,7 +112,8 @@ struct Run {
 };
 
 // m[f][t] (+)= Σ_c u[f, c]·x[c][t] for four filters and TT tiles, kApart from each other: u[c][16 filters] forward, and
-// u[f][c], kPointChannels from each other, for dx. Fetches what comes `next` of the weights, and M at the next point.
+// u[f][c], kPointChannels from each other, for dx. Fetches what comes `next` of the weights, all of it if the panel is
+// whole, and M at the next point.
 template <bool kForward, int TT, int kApart = 1>
 void point_tile(const Run& run, const float* u, const float* next, const lanes* x, lanes* m) {
     const bool begin = run.number == 0;
@@ -184,8 +185,9 @@ void products_of_packed(const Group& group, const Run& run, const Panels<kForwar
         const lanes* here = packed + point * kPointPanelStep;
         for (int f = f0; f < f_end; f += kLanes) {
             const lanes* u = here + panels.at(f, run.number);
-            const lanes* next = f + kLanes < f_end ? here + panels.at(f + kLanes, run.number)
-                                                   : here + kPointPanelStep + panels.at(f0, run.number);
+            const lanes* next = f + kLanes < f_end              ? here + panels.at(f + kLanes, run.number)
+                                : point + 1 < kPoints * kPoints ? here + kPointPanelStep + panels.at(f0, run.number)
+                                                                : u;
             panel_products<kForward>(group, run, point, u, next, f - f0, at_most(kLanes, f_end - f));
         }
     }

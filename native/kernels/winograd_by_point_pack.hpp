@@ -63,7 +63,7 @@ struct Panels {
     int in() const { return kForward ? w.in : w.out; }
     int out() const { return kForward ? w.out : w.in; }
     int runs() const { return static_cast<int>(point_runs(in())); }
-    // Of the 16 maps from `out` on, a multiple of 16.
+    // Where the panel of the 16 maps from `first` on begins, a multiple of 16.
     std::ptrdiff_t at(int first, int run) const {
         return (std::ptrdiff_t{first / kLanes} * runs() + run) * kPointPanel;
     }
@@ -78,7 +78,7 @@ struct Panels {
         }
     }
 
-    // Fetch a 36th of the weights that a whole panel takes.
+    // Fetch the weights that a whole panel takes, some at each of the 36 points. One that is cut short goes without.
     void fetch(int first, int run, int point) const {
         const int n0 = run * kPointChannels;
         if (first + kLanes > out() || n0 + kPointChannels > in()) return;
@@ -98,11 +98,11 @@ struct Panels {
 template <bool kForward>
 void pack_panels(const Program& program, const Step& step, const float* params, float* to, Part part) {
     const Panels<kForward> panels(program, step, params);
-    const bool past = point_weights(panels.in(), panels.out()) >= kManyWeights;
-    lanes* first = reinterpret_cast<lanes*>(to);
+    const bool past = has_many_weights(panels.in(), panels.out());
+    lanes* packed = reinterpret_cast<lanes*>(to);
     for (const int item : part.of(vectors_of(panels.out()) * panels.runs())) {
         const int out = item / panels.runs() * kLanes, run = item % panels.runs();
-        lanes* u = first + panels.at(out, run);
+        lanes* u = packed + panels.at(out, run);
         past ? panels.template make<true>(out, run, u) : panels.template make<false>(out, run, u);
     }
     finish_writes();
@@ -110,7 +110,7 @@ void pack_panels(const Program& program, const Step& step, const float* params, 
 
 inline void pack_by_point(const Program& program, const Step& step, const float* params, float* packed, Part part) {
     const Slot &in = program.slots[step.input], &out = program.slots[step.output];
-    if (makes_panels(in, out)) return;
+    if (packs_nothing(in, out)) return;
     float* to = packed + step.packed;
     pack_panels<true>(program, step, params, to, part);
     if (step.needs_dx) pack_panels<false>(program, step, params, to + point_weights(in.channels, out.channels), part);

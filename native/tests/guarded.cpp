@@ -75,33 +75,34 @@ class Arena {
     float* memory_;
 };
 
-// Memory full of NaN, and behind it lanes that nothing may touch.
+// So many numbers, aligned as vectors and full of NaN, and behind them memory that nothing may touch.
 class Guarded {
   public:
-    explicit Guarded(std::ptrdiff_t size)
-        : size_(static_cast<std::size_t>(size) * sizeof(lanes)),
-          memory_(static_cast<float*>(std::aligned_alloc(alignof(lanes), size_ + kGap * sizeof(lanes)))) {
-        std::memset(memory_, 0xFF, size_);
-        ASAN_POISON_MEMORY_REGION(memory_ + size * kLanes, kGap * sizeof(lanes));
+    explicit Guarded(std::ptrdiff_t count)
+        : bytes_((static_cast<std::size_t>(vectors_of(count)) + kGap) * sizeof(lanes)),
+          memory_(static_cast<float*>(std::aligned_alloc(alignof(lanes), bytes_))) {
+        const std::size_t used = static_cast<std::size_t>(count) * sizeof(float);
+        std::memset(memory_, 0xFF, used);
+        ASAN_POISON_MEMORY_REGION(memory_ + count, bytes_ - used);
     }
     Guarded(const Guarded&) = delete;
     Guarded& operator=(const Guarded&) = delete;
     ~Guarded() {
-        ASAN_UNPOISON_MEMORY_REGION(memory_, size_ + kGap * sizeof(lanes));
+        ASAN_UNPOISON_MEMORY_REGION(memory_, bytes_);
         std::free(memory_);
     }
 
     float* memory() { return memory_; }
 
   private:
-    std::size_t size_;
+    std::size_t bytes_;
     float* memory_;
 };
 
 // What a thread has for itself: zeros that must stay zero, and NaN.
 class Scratch : public Guarded {
   public:
-    explicit Scratch(std::ptrdiff_t size) : Guarded(size), zeros_(size > 0 ? kZeros * kLanes : 0) {
+    explicit Scratch(std::ptrdiff_t size) : Guarded(size * kLanes), zeros_(size > 0 ? kZeros * kLanes : 0) {
         std::memset(memory(), 0, zeros_ * sizeof(float));
     }
 
@@ -157,9 +158,9 @@ void check_against_naive(const std::string& what, const Net& net, const Data& da
     }
     Scratch scratch(layout.scratch);
     void* const scratches[] = {scratch.memory()};
-    Guarded packed(vectors_of(layout.packed));  // aligned, as the runner gives it
+    Guarded packed(layout.packed);
     std::vector<float> gradients(blocks * static_cast<std::size_t>(program.of_block), NAN);
-    Guarded of_linear(static_cast<std::ptrdiff_t>(blocks) * program.kept);
+    Guarded of_linear(static_cast<std::ptrdiff_t>(blocks) * program.kept * kLanes);
     std::vector<double> losses(blocks, NAN);
     std::vector<Moments> moments(blocks * static_cast<std::size_t>(net.norms), {NAN, NAN});
     std::vector<Norm> norms(static_cast<std::size_t>(net.norms), {NAN, NAN, NAN, NAN});

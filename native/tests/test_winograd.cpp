@@ -59,13 +59,18 @@ void test_filters_and_channels() {
     for (const auto& [channels, filters] : {std::pair{20, 33}, {7, 18}, {13, 70}}) {
         check_case({channels, filters, 5, 7, 5, 2, channels > 7}, 2, random);
     }
-    // By points: more than 64 channels of a product, more than 64 or 128 filters or channels of a block.
+    // By points: more than 64 channels of a product, more than 32 filters of a block, or 512 of many channels; more
+    // than 128 filters or channels of a block of the weight gradient.
     for (const auto& [channels, filters] : {std::pair{1, 70}, {65, 3}, {70, 67}, {66, 130}, {133, 66}, {131, 145}}) {
         check_case({channels, filters, 5, 7, 3, 1, channels > 66}, 2, random);
     }
-    // More weights than stay in the caches, for four tiles: transformed where they are needed.
+    // More weights than stay in the caches: for four tiles, transformed where they are needed; packed for more of them,
+    // be it of the inputs or of the outputs.
+    for (const int width : {7, 9}) check_case({65, 520, 5, width, 3, 1}, 2, random);
     check_case({171, 180, 7, 6, 3, 1, true}, 2, random);
     check_case({180, 171, 8, 8, 3, 0}, 2, random);
+    check_case({180, 171, 9, 8, 3, 0}, 2, random);
+    check_case({171, 180, 7, 8, 3, 2}, 2, random);
     check_case({5, 17, 6, 6, 5, 0}, 3, random);
     check_case({5, 33, 6, 6, 3, 1}, 3, random);
 }

@@ -10,6 +10,7 @@ from native_nets import RNG, SETS, build, samples, set_isa
 from rounding import assert_within_rounding
 from rounding_winograd import matrices
 
+from pellucid.engine import program as lowering
 from pellucid.engine import winograd
 from pellucid.engine.program import Program
 from pellucid.layers import (
@@ -181,6 +182,23 @@ def test_threads_share_the_filters_of_wide_layers() -> None:
         assert others == [first] * 3
 
 
+@pytest.mark.parametrize("n", [5, 16])
+def test_wide_networks_pack_one_layer_at_a_time_or_none(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lowering, "WIDE", 0)
+    narrow = [Conv2d(5, 1), Conv2d(19, 3, padding=1), Tanh(), MaxPool2d(2)]
+    layers = [*narrow, Conv2d(171, 1), ReLU(), Conv2d(181, 3, padding=1), Tanh(), Flatten(), Linear(3)]
+    first, *others = (digest(layers, n, threads) for threads in (1, 2, 3))
+    assert others == [first] * 2
+    network = build(layers, (4, 11, 10))
+    program = network._native.program
+    panel = winograd.packed_floats(3, 64, 16)
+    ways = [winograd.packed_floats(3, 5, 19), winograd.packed_floats(3, 19, 5)]  # and none for 181 filters of 5×5
+    assert ways == [2 * panel, panel]
+    assert program._packed - program._by_points == sum(ways)
+    assert program._in_turn - program._by_points == max(ways)
+    assert_within_rounding(network, *samples(network, n))
+
+
 @pytest.mark.parametrize("kernel", [3, 5])
 def test_the_switch_gives_the_direct_way(kernel: int, monkeypatch: pytest.MonkeyPatch) -> None:
     def exact() -> bool:
@@ -229,10 +247,11 @@ def test_memory_is_counted() -> None:
 
 
 def test_many_weights_of_few_tiles_are_not_packed() -> None:
-    assert winograd.makes_panels(512, 512, (7, 7), (7, 7))
-    assert winograd.makes_panels(171, 171, (8, 8), (6, 6))
-    assert not winograd.makes_panels(171, 170, (8, 8), (8, 8))
-    assert not winograd.makes_panels(512, 512, (9, 8), (7, 6))
+    assert winograd.packs_nothing(512, 512, (7, 7), (7, 7))
+    assert winograd.packs_nothing(171, 171, (8, 8), (6, 6))
+    assert not winograd.packs_nothing(171, 170, (8, 8), (8, 8))
+    assert not winograd.packs_nothing(512, 512, (9, 8), (7, 6))
+    assert not winograd.packs_nothing(512, 512, (8, 7), (10, 9))
     # Forward 12 vectors of filters by 3 times 64 channels; 11 by 3 for dx
     for size, panels in ((8, 0), (9, 12 * 3 + 11 * 3)):
         program = build(

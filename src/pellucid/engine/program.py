@@ -368,15 +368,15 @@ class Program:
             if step.tile:
                 weights = tiles.packed_floats(step.tile, channels, filters)
             self._require_countable(step, weights)
-            found.append(0 if self._reads_weights(step) else weights)
+            found.append(0 if self._packs_nothing(step) else weights)
         return found
 
-    def _reads_weights(self, step: Step) -> bool:
+    def _packs_nothing(self, step: Step) -> bool:
         """Tell whether a convolution reads its weights as they are, and packs nothing."""
         source, output = self.slots[step.input], self.slots[step.output]
         if step.tile == tiles.BY_POINT:
             maps = [(slot.height, slot.width) for slot in (source, output)]
-            return tiles.makes_panels(source.channels, output.channels, *maps)
+            return tiles.packs_nothing(source.channels, output.channels, *maps)
         return is_pointwise(step, source, output)
 
     def _share_borders(self) -> None:

@@ -60,7 +60,7 @@ def packed_floats(kernel: int, channels: int, filters: int) -> int:
     return points * channels * filters
 
 
-def makes_panels(channels: int, filters: int, *maps: tuple[int, int]) -> bool:
+def packs_nothing(channels: int, filters: int, *maps: tuple[int, int]) -> bool:
     """Tell whether weights by points are transformed where they are needed, and never packed.
 
     That is where they are many and the tiles few: ``maps`` are height and width, of the inputs and of the outputs.
