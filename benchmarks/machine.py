@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -55,6 +57,18 @@ def this_machine() -> Machine:
         load=os.getloadavg()[0],
         time=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def peak_of_memory() -> int:
+    """Return the peak of this process's resident memory in bytes.
+
+    On Linux getrusage would begin with that of the process that started this one.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        return next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _processor() -> str:

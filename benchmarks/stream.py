@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.machine import this_machine
+from benchmarks.machine import peak_of_memory, this_machine
 from benchmarks.rounds import alternate, ratio
 from pellucid import Network
 from pellucid.data import NpySource
@@ -122,13 +122,7 @@ def _train(connection: Connection, job: Job, path: Path | None) -> None:
     labels = np.arange(x.shape[0], dtype=np.uint8) % 10
     rounds = _Rounds(connection, job, path)
     network.fit(x, labels, epochs=10**6, batch_size=job.batch_size, learning_rate=0.01, callbacks=[rounds], verbose=0)
-    connection.send(_peak())
-
-
-def _peak() -> int:
-    """Return the peak of this process's resident memory in bytes; not, as getrusage does, that of its parent."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+    connection.send(peak_of_memory())
 
 
 class _Side:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-import resource
 import signal
-import sys
 from collections.abc import Callable
 from importlib import import_module
 from multiprocessing.connection import Connection
@@ -14,6 +12,7 @@ from typing import Any
 
 from benchmarks.deep_sides import DeepJob
 from benchmarks.kernels import KernelJob, Pass
+from benchmarks.machine import peak_of_memory
 from benchmarks.rounds import Round
 from benchmarks.sides import Job
 from pellucid.arrays import Tensors
@@ -121,12 +120,9 @@ class _Server:
     """What runs in the process."""
 
     def __init__(self, side: str, job: Job | KernelJob | DeepJob) -> None:
-        inherited = _peak()
         build: Callable[[Any], Any] = import_module(f"benchmarks.{SIDES[side]}").build
         self.side = build(job)
-        self.baseline = _peak()
-        # A new process begins with the peak of the one that started it, which may hide its own.
-        self.hidden = self.baseline <= inherited
+        self.baseline = peak_of_memory()
         self.pace = 0.0
 
     def weights(self) -> Tensors:
@@ -147,10 +143,8 @@ class _Server:
         return taken
 
     def megabytes(self, times: int) -> float:
-        if self.hidden:
-            raise WorkerError("the starting process is larger than this one, so that its peak cannot be told")
         self.side.run(times)
-        return (_peak() - self.baseline) / 1e6
+        return (peak_of_memory() - self.baseline) / 1e6
 
     def rounds(self, which: Pass, threads: int, seconds: float, least: int) -> list[Round]:
         return self.side.rounds(which, threads, seconds, least)
@@ -168,9 +162,3 @@ def _serve(connection: Connection, side: str, job: Job | KernelJob | DeepJob) ->
     except Exception as error:
         first_line = str(error).strip().partition("\n")[0]
         connection.send((False, f"{type(error).__name__}: {first_line}"))
-
-
-def _peak() -> int:
-    """Return the peak of this process's resident memory in bytes."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from subprocess import run
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,3 +25,20 @@ def test_only_short_steps_are_preceded_by_some_that_are_not_counted(
     assert server.seconds(60) > 0
     server.seconds(60)
     assert found == runs
+
+
+TELL = "from benchmarks.machine import peak_of_memory; print(peak_of_memory(), flush=True)"
+STARTS_ANOTHER = f"""
+import subprocess, sys
+import numpy as np
+large = np.ones(300_000_000, np.uint8)
+{TELL}
+subprocess.run([sys.executable, "-c", {TELL!r}], check=True)
+"""
+
+
+def test_the_peak_of_memory_is_not_that_of_the_process_before() -> None:
+    told = run([sys.executable, "-c", STARTS_ANOTHER], check=True, capture_output=True, text=True).stdout
+    before, after = map(int, told.split())
+    assert before > 300_000_000
+    assert 1_000_000 < after < 200_000_000
