@@ -65,7 +65,8 @@ void check_slots(const Runner::Layout& layout) {
         require(countable(slot.height * pitch) && countable(slot.channels * (slot.height * pitch)),
                 "a slot is larger than the kernels can count");
         const std::ptrdiff_t size = slot.channels * slot.plane();
-        require(fits(slot.value, size, layout.arena) && (slot.delta == -1 || fits(slot.delta, size, layout.arena)),
+        require((slot.value == -1 || fits(slot.value, size, layout.arena)) &&
+                    (slot.delta == -1 || fits(slot.delta, size, layout.arena)),
                 "a slot lies outside the arena");
     }
 }
@@ -160,6 +161,29 @@ void check_step(const Runner::Plan& plan, const std::vector<Slot>& all, const Pr
     if (step.op == Op::kResponseNorm) require(step.size >= 1, "a neighbourhood has no channels");
 }
 
+// What a batch norm gives may have no place: it goes into the convolutions by points that read it, norm_before.hpp.
+void check_values(const std::vector<Runner::Plan>& plans, const std::vector<Slot>& all, const Program& sizes) {
+    const auto kept = [&](int slot) { return all[static_cast<std::size_t>(slot)].value >= 0; };
+    require(kept(sizes.input) && kept(sizes.output), "the network's input or output has no place");
+    std::vector<bool> normalized(all.size(), false);
+    for (const Runner::Plan& plan : plans) {
+        const Step& step = plan.step;
+        require(step.addend < 0 || kept(step.addend), "a step adds what has no place");
+        if (!kept(step.input)) {
+            require(normalized[static_cast<std::size_t>(step.input)], "a step reads what has no place");
+            require(step.tile == 3 && step.weights_tile == 3, "a step has no way to normalize what it reads");
+        }
+        if (!kept(step.output)) {
+            const Slot &in = all[static_cast<std::size_t>(step.input)],
+                       &out = all[static_cast<std::size_t>(step.output)];
+            require(step.op == Op::kBatchNorm && !step.per_pixel && step.addend < 0 &&
+                        step.activation != Activation::kSigmoid && in.border == out.border,
+                    "a step's output needs a place");
+            normalized[static_cast<std::size_t>(step.output)] = true;
+        }
+    }
+}
+
 // Nobody else has a step's parameters: their gradients could not be told apart.
 void check_parameters(const std::vector<Runner::Plan>& plans, const std::vector<Slot>& all) {
     std::vector<std::pair<std::ptrdiff_t, std::ptrdiff_t>> taken;  // from, to
@@ -214,6 +238,7 @@ void check_program(const Runner::Layout& layout, const std::vector<Runner::Plan>
         check_step(plan, layout.slots, sizes, layout.arena, learns);
         check_ways(step, layout.slots, learns);
     }
+    check_values(plans, layout.slots, sizes);
     check_parameters(plans, layout.slots);
 }
 

@@ -146,7 +146,8 @@ void backward_between_norms(const Crew& crew) {
             steps_backward(crew, h, from + 1, to);
             if (from < 0) return;
             wait_for_others(h.part);
-            measure_delta(program, program.steps[from], h.norms, h.arena, crew.moments(h.block()), h.part);
+            measure_delta(program, program.steps[from], h.batch.params, h.norms, h.arena, crew.moments(h.block()),
+                          h.part);
         });
         wait_for_others(crew.team);
         if (from < 0) return;

@@ -152,7 +152,8 @@ void convolve(const Here& h, const Step& step) {
         five::forward(h.program, step, h.arena, h.scratch, h.packed, h.batch.params, h.part, act);
     } else if (step.tile == 3) {
         const lanes* weights = weights_by_point(h, step, false);
-        forward_by_point(h.program, step, h.arena, h.scratch, weights, h.batch.params, h.part, act);
+        const Source source(h.program, step, h.batch.params, h.norms);
+        forward_by_point(h.program, step, source, h.arena, h.scratch, weights, h.batch.params, h.part, act);
     } else if (is_pointwise(h.program, step)) {
         pointwise_forward(h.program, step, h.arena, h.batch.params, h.part, act);
     } else {
@@ -228,7 +229,8 @@ void weight_gradient_by_tiles(const Here& h, const Step& step, float* gradients)
 void weight_gradient(const Here& h, const Step& step, float* gradients) {
     if (step.weights_tile == 5) return weight_gradient_by_tiles(h, step, gradients);
     if (step.weights_tile == 3) {
-        return weights_by_point(h.program, step, h.arena, h.scratch, gradients, h.adds(), h.part);
+        const Source source(h.program, step, h.batch.params, h.norms);
+        return weights_by_point(h.program, step, source, h.arena, h.scratch, gradients, h.adds(), h.part);
     }
     if (step.kept >= 0) {
         keep_samples(h.program, step, h.arena, h.kept, h.block(), vectors_of(h.batch.count), h.part);

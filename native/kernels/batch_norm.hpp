@@ -10,6 +10,7 @@
 
 #include "activation.hpp"
 #include "add.hpp"
+#include "norm_before.hpp"
 #include "piece.hpp"
 #include "sum_lanes.hpp"
 
@@ -186,6 +187,7 @@ void each_pixel(const Slot& slot, const Step& step, const float* params, const N
 inline void normalize(const Program& program, const Step& step, const Batch& batch, const Norm* norms, lanes* arena,
                       Part part) {
     const Slot &in = program.slots[step.input], &out = program.slots[step.output];
+    if (out.value < 0) return;  // see norm_before.hpp
     const Slot* addend = step.addend < 0 ? nullptr : program.slots + step.addend;
     for (const int row : part.of(out.channels * out.height)) {
         const lanes* x = row_of(in, arena, in.value, row);
@@ -222,18 +224,20 @@ inline void measure_pixels_of_delta(const Step& step, const Slot& in, const Slot
 }
 
 // δ through the activation, and a block's Σδ and Σδ·x̂.
-inline void measure_delta(const Program& program, const Step& step, const Norm* norms, lanes* arena, Moments* moments,
-                          Part part) {
+inline void measure_delta(const Program& program, const Step& step, const float* params, const Norm* norms,
+                          lanes* arena, Moments* moments, Part part) {
     const Slot &in = program.slots[step.input], &out = program.slots[step.output];
+    const Normalizer normalizer{step, params, norms};
     norms += step.norm;
     moments += step.norm;
     const auto sum = [&](int c) {
         const lanes* x = row_of(in, arena, in.value, c * out.height);
-        const lanes* y = row_of(out, arena, out.value, c * out.height);
         lanes* dy = row_of(out, arena, out.delta, c * out.height);
         const float mean = norms[c].mean;
         const auto activated = [&](int u) {
-            activate_backward(step.activation, step.alpha, y + u * out.pitch(), dy + u * out.pitch(), out.width);
+            if (out.value < 0) return normalizer.activate_back(c, x + u * in.pitch(), dy + u * out.pitch(), out.width);
+            const lanes* y = row_of(out, arena, out.value, c * out.height + u);
+            activate_backward(step.activation, step.alpha, y, dy + u * out.pitch(), out.width);
         };
         lanes sums, products;
         sum_rows(out.height, out.width, &sums, &products, activated,

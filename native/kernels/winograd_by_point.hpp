@@ -9,6 +9,7 @@
 #pragma once
 
 #include "conv.hpp"
+#include "norm_before.hpp"
 #include "winograd_by_point_pack.hpp"
 #include "winograd_tiles.hpp"
 
@@ -49,11 +50,13 @@ struct Group {
     bool takes_ends(int point) const { return taking(point) == 3 && !tiles[1].takes(point); }
 };
 
-// A correlation of `from` with 3×3 kernels, cut into tiles of up to 4×4 outputs, row by row.
+// A correlation of `from`, or of what a batch norm makes of it, with 3×3 kernels, cut into tiles of up to 4×4 outputs,
+// row by row.
 struct Correlation {
     Maps from, to;
     int before_rows, before_columns;
     const lanes* zeros;
+    const Normalizer* norm = nullptr;
 
     int across() const { return (to.slot.width + kSide - 1) / kSide; }
     int tiles() const { return (to.slot.height + kSide - 1) / kSide * across(); }
@@ -75,6 +78,22 @@ struct Correlation {
     }
 };
 
+// Rows of inputs under a tile of R×C outputs become rows of what the batch norm makes of them. The zeros around the
+// maps are zeros behind it.
+template <int R, int C>
+void normalize_tile(const Correlation& maps, int c, const Tile& tile, const lanes** rows, lanes* made) {
+    const int left = tile.left - maps.before_columns, width = maps.from.slot.width;
+    const bool within = left >= 0 && left + C + 2 <= width;
+    for (int r = 0; r < R + 2; ++r, made += C + 2) {
+        if (rows[r] == maps.zeros) continue;
+        maps.norm->make(c, rows[r], C + 2, made);
+        for (int k = 0; !within && k < C + 2; ++k) {
+            if (left + k < 0 || left + k >= width) made[k] = lanes{};
+        }
+        rows[r] = made;
+    }
+}
+
 // X = Bᵀx B of one channel under one tile of R×C outputs, its 36 numbers `step` apart.
 template <int R, int C>
 void transform_tile(const Correlation& maps, int c, const Tile& tile, lanes* x, std::ptrdiff_t step) {
@@ -83,6 +102,8 @@ void transform_tile(const Correlation& maps, int c, const Tile& tile, lanes* x, 
         rows[r] = maps.input_row(c, tile, r);
         for (int k = 0; k < C; ++k) __builtin_prefetch(rows[r] + maps.from.slot.plane() + k);  // the next channel's
     }
+    lanes made[(R + 2) * (C + 2)];
+    if (maps.norm) normalize_tile<R, C>(maps, c, tile, rows, made);
     for (int part = 0; part < kParts; ++part) {
         transform_rows_of_inputs<R, C, 0, 5>(rows, part, x, step);
         transform_rows_of_inputs<R, C, 1, 2>(rows, part, x, step);
@@ -251,12 +272,18 @@ void correlate_by_point(const Correlation& maps, const Panels<kForward>& panels,
     }
 }
 
+// A convolution of what its source has in memory; the δ of its outputs, or the outputs themselves, lie at `to`.
+inline Correlation correlation_of(const Source& source, const Step& step, const Slot& out, lanes* arena,
+                                  std::ptrdiff_t to, const lanes* zeros) {
+    return {{source.maps, arena + source.maps.value},  {out, arena + to}, step.rows.before, step.columns.before, zeros,
+            source.norm ? &source.normalizer : nullptr};
+}
+
 template <typename Activate>
-void forward_by_point(const Program& program, const Step& step, lanes* arena, lanes* scratch, const lanes* packed,
-                      const float* params, Part part, Activate activate) {
-    const Slot &in = program.slots[step.input], &out = program.slots[step.output];
-    const Correlation maps{
-        {in, arena + in.value}, {out, arena + out.value}, step.rows.before, step.columns.before, scratch};
+void forward_by_point(const Program& program, const Step& step, const Source& source, lanes* arena, lanes* scratch,
+                      const lanes* packed, const float* params, Part part, Activate activate) {
+    const Slot& out = program.slots[step.output];
+    const Correlation maps = correlation_of(source, step, out, arena, out.value, scratch);
     const float* bias = step.bias < 0 ? nullptr : params + step.bias;
     const Panels<true> panels(program, step, params);
     correlate_by_point<true, false>(maps, panels, packed, bias, scratch, part, activate);

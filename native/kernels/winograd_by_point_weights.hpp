@@ -156,12 +156,11 @@ inline void finish_weights(const Step& step, const Filters& w, const lanes* sums
 
 // Threads that share a block share its channels. The gradient is `add`ed to what another block has left, or put in its
 // place. The scratch holds X, [36][c][tile], and V of a block for a group of tiles, and S.
-inline void weights_by_point(const Program& program, const Step& step, lanes* arena, lanes* scratch, float* gradients,
-                             bool add, Part part) {
-    const Slot &in = program.slots[step.input], &out = program.slots[step.output];
+inline void weights_by_point(const Program& program, const Step& step, const Source& source, lanes* arena,
+                             lanes* scratch, float* gradients, bool add, Part part) {
+    const Slot& out = program.slots[step.output];
     const Filters w(program, step);
-    const Correlation maps{
-        {in, arena + in.value}, {out, arena + out.delta}, step.rows.before, step.columns.before, scratch};
+    const Correlation maps = correlation_of(source, step, out, arena, out.delta, scratch);
     const Range mine = part.of((w.in + kPointTile - 1) / kPointTile);
     const int c_end = at_most(mine.to * kPointTile, w.in);
     const std::ptrdiff_t x_step = point_step(block_of(w.in, kSumBlock, kPointTile));

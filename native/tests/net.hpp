@@ -34,6 +34,7 @@ struct Layout {
     std::vector<bool> learns;          // of every slot: whether it has a δ
     std::vector<int> delta_of;         // the slot whose δ is this one's too, to begin with; −1 for none
     std::vector<bool> delta_stays;     // whether a slot's δ is still there at the end
+    std::vector<int> made_of;          // the slot whose value this one, which has no place, is made of; −1 for none
     std::vector<std::ptrdiff_t> gaps;  // where they begin
     std::ptrdiff_t gap, arena = 0, packed = 0, scratch = 0, by_points = 0, in_turn = 0;
 };

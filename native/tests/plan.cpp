@@ -74,7 +74,24 @@ void widen(const Step& step, Slot& in, Slot& out) {
     }
 }
 
-// Slots that lie in one another have the same borders.
+// What a batch norm gives to one convolution by points alone is never kept.
+void normalize_under_way(const Net& net, Layout& found) {
+    found.made_of.assign(net.slots.size(), -1);
+    for (const Runner::Plan& plan : found.plans) {
+        const Step& norm = plan.step;
+        const bool plain = norm.addend < 0 && !norm.per_pixel && norm.activation != Activation::kSigmoid;
+        if (norm.op != Op::kBatchNorm || !plain || norm.output == net.here) continue;
+        int readers = 0, by_points = 0;
+        for (const Runner::Plan& other : found.plans) {
+            readers += (other.step.input == norm.output) + (other.step.addend == norm.output);
+            by_points += other.step.input == norm.output && other.step.tile == 3 && other.step.weights_tile == 3;
+        }
+        for (const Portion& portion : net.portions) readers += portion.slot == norm.output;
+        if (readers == 1 && by_points == 1) found.made_of[index(norm.output)] = norm.input;
+    }
+}
+
+// Slots that lie in one another have the same borders, and those that others are made of.
 void share_borders(const Net& net, Layout& found) {
     bool changed = true;
     const auto share = [&](int a, int b) {
@@ -87,6 +104,7 @@ void share_borders(const Net& net, Layout& found) {
         for (const Portion& portion : net.portions) share(portion.slot, portion.whole);
         for (int i = 0; i < static_cast<int>(found.slots.size()); ++i) {
             if (found.delta_of[index(i)] >= 0) share(i, found.delta_of[index(i)]);
+            if (found.made_of[index(i)] >= 0) share(i, found.made_of[index(i)]);
         }
     }
 }
@@ -154,7 +172,7 @@ void place_packed_weights(Layout& found) {
 }  // namespace
 
 Layout Net::layout(std::ptrdiff_t gap) const {
-    Layout found{slots, plans, {}, {}, {}, {}, gap};
+    Layout found{slots, plans, {}, {}, {}, {}, {}, gap};
     connect(*this, found);
     for (Runner::Plan& plan : found.plans) {
         Step& step = plan.step;
@@ -164,6 +182,7 @@ Layout Net::layout(std::ptrdiff_t gap) const {
         step.tile = tiled == Tiled::kAll || tiled == Tiled::kMaps ? kernel : 0;
         widen(step, found.slots[index(step.input)], found.slots[index(step.output)]);
     }
+    normalize_under_way(*this, found);
     share_borders(*this, found);
     const auto place = [&](std::ptrdiff_t size) {
         found.gaps.push_back(found.arena);
@@ -171,7 +190,10 @@ Layout Net::layout(std::ptrdiff_t gap) const {
         found.arena = at + size;
         return at;
     };
-    place_slots(*this, found, &Slot::value, std::vector<int>(slots.size(), -1), place);
+    place_slots(*this, found, &Slot::value, found.made_of, place);
+    for (std::size_t i = 0; i < slots.size(); ++i) {
+        if (found.made_of[i] >= 0) found.slots[i].value = -1;
+    }
     place_slots(*this, found, &Slot::delta, found.delta_of, place);
     for (Slot& slot : found.slots) slot.reused = reused;
     for (Runner::Plan& plan : found.plans) place_notes(found, plan.step, place);

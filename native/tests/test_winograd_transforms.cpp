@@ -264,8 +264,9 @@ void test_adding() {
     }
     check(equal, "dx by points, added to what was there");
     std::vector<float> once(numbers, 0.5f), twice = once;
-    weights_by_point(program, step, lanes_of(arena), lanes_of(scratch), once.data(), false, {0, 1});
-    weights_by_point(program, step, lanes_of(arena), lanes_of(scratch), twice.data(), true, {0, 1});
+    const Source source(program, step, params.data(), nullptr);
+    weights_by_point(program, step, source, lanes_of(arena), lanes_of(scratch), once.data(), false, {0, 1});
+    weights_by_point(program, step, source, lanes_of(arena), lanes_of(scratch), twice.data(), true, {0, 1});
     bool sums = true;
     for (std::size_t i = 0; i < 9 * 5 * 18; ++i) sums = sums && once[i] != 0.5f && twice[i] == 0.5f + once[i];
     check(sums, "a weight gradient by points, added to what was there");

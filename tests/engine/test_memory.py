@@ -39,9 +39,15 @@ class Arena:
         return slice(start, start + self.slots[number].lanes)
 
     def write(self, kind: str, number: int) -> None:
+        if kind == "value" and self.slots[number].made_of is not None:
+            assert self.layout.values[number] == -1
+            return
         self.owner[self.region(kind, number)] = f"{kind} {number}"
 
     def read(self, kind: str, number: int) -> None:
+        made_of = self.slots[number].made_of
+        if kind == "value" and made_of is not None:
+            return self.read(kind, made_of)
         # A part of a concatenation is the whole's, and the whole is its parts'.
         names = {f"{kind} {other}" for other in self.family(number)}
         assert set(self.owner[self.region(kind, number)]) <= names, (kind, number)
@@ -120,9 +126,10 @@ def test_nobody_reads_what_another_has_written_over(name: str, small: int, monke
     play(lower(*ALL[name]))
 
 
-def deep(blocks: int) -> tuple[list[Layer], tuple[int, ...]]:
-    body: list[Layer] = [Conv2d(8, 3, padding=1), BatchNorm2d(), ReLU(), Conv2d(8, 3, padding=1), BatchNorm2d()]
-    layers: list[Any] = [Conv2d(8, 3, padding=1)]
+def deep(blocks: int, channels: int = 8) -> tuple[list[Layer], tuple[int, ...]]:
+    convolutions = [Conv2d(channels, 3, padding=1) for _ in range(2)]
+    body: list[Layer] = [convolutions[0], BatchNorm2d(), ReLU(), convolutions[1], BatchNorm2d()]
+    layers: list[Any] = [Conv2d(channels, 3, padding=1)]
     for _ in range(blocks):
         layers += [Residual(body), ReLU()]
     return [*layers, GlobalAvgPool2d(), Linear(3)], (3, 20, 20)
@@ -139,6 +146,16 @@ def test_a_deep_network_takes_one_place_for_many_values() -> None:
     assert program.prediction.size == 3 * maps
     apart = sum((1 + slot.learns) * slot.lanes for slot in program.slots)
     assert program.training.size < 0.7 * apart
+
+
+def test_what_a_batch_norm_gives_to_a_convolution_by_points_is_never_kept() -> None:
+    program = lower(*deep(6, channels=16))
+    play(program)
+    # What goes into and comes out of two batch norms a block, but for what comes out of the first.
+    maps = 16 * 20 * (20 + 2 * program.slots[1].border)
+    kept = program.slots[0].lanes + (1 + 6 * 3) * maps
+    assert kept < program.training.size < kept + 4 * maps
+    assert program.prediction.size == 3 * maps
 
 
 def test_a_small_network_keeps_everything_in_a_place_of_its_own() -> None:

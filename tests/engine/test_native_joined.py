@@ -134,3 +134,23 @@ def test_training_moves_running_statistics_as_the_reference_engine_does() -> Non
     for name, value in native.state.items():
         np.testing.assert_allclose(value, reference.state[name], rtol=1e-3, atol=1e-4, err_msg=name)
     np.testing.assert_allclose(native.predict(x), reference.predict(x), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("isa", SETS)
+@pytest.mark.parametrize("samples_at_once", [3, 33])
+def test_a_batch_norm_that_goes_into_a_convolution_gives_the_same_bits(
+    samples_at_once: int, isa: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_isa(monkeypatch, isa)
+    name = "batch norm before convolutions"
+    under_way = build(*JOINED[name])
+    monkeypatch.setattr(lowering.Program, "_normalize_under_way", lambda program: None)
+    kept = build(*JOINED[name])
+    assert under_way._native.program.training.size < kept._native.program.training.size
+    x, y = samples(kept, samples_at_once)
+    loss, gradients = under_way.loss_and_gradients(x, y)
+    other_loss, others = kept.loss_and_gradients(x, y)
+    assert loss == other_loss
+    for parameter, gradient in gradients.items():
+        assert gradient.tobytes() == others[parameter].tobytes(), parameter
+    assert under_way.forward(x).tobytes() == kept.forward(x).tobytes()

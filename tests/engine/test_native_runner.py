@@ -284,3 +284,49 @@ def test_tiles_that_fit_to_the_last_number_are_taken() -> None:
 def test_tiles_that_do_not_fit_are_refused(step: dict[str, Any], changed: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         tiled(step, **changed)
+
+
+#: a batch norm of 2 maps, whose output has no place, and the convolution that it goes into
+NORM = {"op": "batch_norm", "input": 0, "output": 1, "weight": 54, "bias": 56, "needs_dx": False, "eps": 1.0}
+INTO = {**TILED, "input": 1, "output": 2}
+NOWHERE = (2, 5, 6, 1, -1, 80)
+
+
+def normalized(*steps: dict[str, Any], slots: dict[int, Any], output: int = 2) -> Any:
+    native = pytest.importorskip("pellucid._native")
+    given = [MAPS[0], NOWHERE, MAPS[1], MAPS[0]]
+    for number, slot in slots.items():
+        given[number] = slot
+    return native.Runner(**laid_out({
+        "slots": given, "steps": [step_of(**step) for step in steps], "input": 0, "output": output, "loss": 0,
+        "arena": ARENA, "parameters": 58, "packed": PACKED, "scratch": SCRATCH, "isa": "baseline", "norms": 2,
+        "state": 5,
+    }))  # fmt: skip
+
+
+def test_a_batch_norm_may_go_into_a_convolution_by_points() -> None:
+    normalized(NORM, INTO, slots={})
+    normalized(NORM, {**INTO, "tile": 0}, slots={1: (2, 5, 6, 1, 0, 80)})
+
+
+@pytest.mark.parametrize(
+    ("steps", "changed", "message"),
+    [
+        ([NORM, INTO], {"slots": {0: (2, 5, 6, 1, -1, 80)}}, "the network's input or output has no place"),
+        ([NORM], {"slots": {}, "output": 1}, "the network's input or output has no place"),
+        ([INTO, NORM], {"slots": {}}, "a step reads what has no place"),
+        ([NORM, {**INTO, "tile": 0}], {"slots": {}}, "a step has no way to normalize what it reads"),
+        ([NORM, {**INTO, "weights_tile": 0}], {"slots": {}}, "a step has no way to normalize what it reads"),
+        ([NORM, {"op": "add", "input": 0, "output": 3, "addend": 1}], {"slots": {}}, "a step adds what has no place"),
+        ([NORM, INTO], {"slots": {2: (3, 5, 6, 1, -1, 280)}, "output": 3}, "a step's output needs a place"),
+        ([{**NORM, "addend": 3}, INTO], {"slots": {}}, "a step's output needs a place"),
+        ([{**NORM, "activation": "sigmoid"}, INTO], {"slots": {}}, "a step's output needs a place"),
+        ([NORM, INTO], {"slots": {0: (2, 5, 6, 0, 0, 80)}}, "a step's output needs a place"),
+        ([NORM, INTO], {"slots": {1: (2, 5, 6, 1, -2, 80)}}, "a slot lies outside the arena"),
+    ],
+)
+def test_what_has_no_place_is_refused_elsewhere(
+    steps: list[dict[str, Any]], changed: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        normalized(*steps, **changed)

@@ -17,6 +17,9 @@ from pellucid.graph import Graph
 from pellucid.layers import (
     ELU,
     AvgPool2d,
+    BatchNorm,
+    BatchNorm2d,
+    Concat,
     Conv2d,
     Dropout,
     Flatten,
@@ -28,6 +31,7 @@ from pellucid.layers import (
     LPPool2d,
     MaxPool2d,
     ReLU,
+    Residual,
     Sigmoid,
     Softmax,
     Tanh,
@@ -258,3 +262,36 @@ def test_every_field_of_a_step_is_sent() -> None:
     declared = re.findall(r"(\w+)(?: = -?\d)?(?=[,;])", re.sub(r"//[^\n]*", "", body))
     # where notes lie is the layout's; who keeps samples for a gradient, native/gradients.cpp settles
     assert {*Step("conv", 0, 1).to_native(), "scratch", "kept", "skipped"} == set(declared)
+
+
+@pytest.mark.parametrize(
+    ("between", "kept"),
+    [
+        ([BatchNorm2d(), ReLU(), Conv2d(16, 3)], False),
+        ([BatchNorm2d(), Conv2d(16, 3, padding=2)], False),
+        ([BatchNorm2d(), Tanh(), Conv2d(16, 3)], False),
+        ([BatchNorm2d(), Sigmoid(), Conv2d(16, 3)], True),  # of the zeros around the maps it would make a half
+        ([BatchNorm2d(), ReLU(), Conv2d(16, 3, stride=2)], True),
+        ([BatchNorm2d(), ReLU(), Conv2d(16, 5)], True),
+        ([BatchNorm2d(), ReLU(), Conv2d(8, 3)], True),  # too few filters for tiles in the weight gradient
+        ([BatchNorm2d(), ReLU(), Conv2d(16, 3, winograd=False)], True),
+        ([BatchNorm2d(), ReLU(), MaxPool2d(1), Conv2d(16, 3)], True),
+        ([BatchNorm2d(), Residual([Conv2d(8, 3, padding=1)])], True),
+        ([Residual([BatchNorm2d()]), Conv2d(16, 3)], True),
+        ([Concat([[BatchNorm2d()], [Conv2d(8, 1)]]), Conv2d(16, 3)], True),
+        ([BatchNorm2d()], True),
+    ],
+    ids=str,
+)
+def test_a_batch_norm_goes_into_the_convolution_by_points_behind_it(between: list[Layer], kept: bool) -> None:
+    program = lower([Conv2d(8, 3), *between, Flatten()], (1, 9, 9))
+    (norm,) = (step for step in program.steps if step.op == "batch_norm")
+    assert (program.training.values[norm.output] >= 0) is kept
+    assert (program.prediction.values[norm.output] >= 0) is kept
+    source, output = program.slots[norm.input], program.slots[norm.output]
+    assert kept or source.border == output.border
+
+
+def test_a_batch_norm_of_pixels_keeps_its_output() -> None:
+    program = lower([Conv2d(8, 3), BatchNorm(), ReLU(), Conv2d(16, 3), Flatten()], (1, 9, 9))
+    assert min(program.training.values) >= 0

@@ -130,7 +130,10 @@ def plan(slots: Sequence[Slot], steps: Sequence[Step], output: int, *, training:
     reused = not training or sum(piece.size for piece in used) > SMALL
     size = place(used, apart=not reused)
     return Layout(
-        [values[root].place + offset for root, offset in value_roots],
+        [
+            values[root].place + offset if slot.made_of is None else -1
+            for slot, (root, offset) in zip(slots, value_roots, strict=True)
+        ],
         [deltas[root].place + offset if deltas[root].place >= 0 else -1 for root, offset in delta_roots],
         [max(note.place, 0) for note in notes],
         size,
@@ -171,6 +174,8 @@ def _root(slots: Sequence[Slot], number: int, of_delta: bool) -> tuple[int, int]
             number, offset = slot.parent, offset + slot.first * slot.height * slot.pitch
         elif of_delta and slot.same_delta is not None:
             number = slot.same_delta
+        elif not of_delta and slot.made_of is not None:
+            number = slot.made_of
         else:
             return number, offset
         slot = slots[number]

@@ -331,6 +331,7 @@ class Program:
         for step in self.steps:
             if step.op == "conv":
                 self._widen(step)
+        self._normalize_under_way()
         self._share_borders()
         go_back_in_place(self.slots, self.steps)
         self._scratch = 0
@@ -379,10 +380,23 @@ class Program:
             return tiles.packs_nothing(source.channels, output.channels, *maps)
         return is_pointwise(step, source, output)
 
+    def _normalize_under_way(self) -> None:
+        """Let convolutions by points make what they read of what a batch norm reads, which nobody then keeps.
+
+        They transform every tile anyway. Around the map the activation leaves zeros as they are.
+        """
+        by_points = {step.input for step in self.steps if step.tile == step.weights_tile == tiles.BY_POINT}
+        for step in self.steps:
+            output = self.slots[step.output]
+            alone = output.readers == 1 and output.parent is None
+            plain = step.addend < 0 and not step.per_pixel and step.activation != "sigmoid"
+            if step.op == "batch_norm" and plain and alone and step.output in by_points:
+                output.made_of = step.input
+
     def _share_borders(self) -> None:
         """Give slots that lie in one another the same borders."""
-        pairs = [(i, other) for i, slot in enumerate(self.slots) for other in (slot.parent, slot.same_delta)]
-        tied = [(self.slots[i], self.slots[other]) for i, other in pairs if other is not None]
+        pairs = [(i, other) for i, slot in enumerate(self.slots) for other in slot.alike]
+        tied = [(self.slots[i], self.slots[other]) for i, other in pairs]
         while any(a.border != b.border for a, b in tied):
             for a, b in tied:
                 a.border = b.border = max(a.border, b.border)

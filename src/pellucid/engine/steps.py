@@ -39,6 +39,7 @@ class Slot:
         readers: how many steps read it.
         parent, first: the slot whose channels from ``first`` on it is; None for none.
         same_delta: the slot whose δ is its own δ too, to begin with.
+        made_of: the slot from whose value its reader makes its own, which nobody keeps.
     """
 
     channels: int
@@ -51,6 +52,12 @@ class Slot:
     parent: int | None = None
     first: int = 0
     same_delta: int | None = None
+    made_of: int | None = None
+
+    @property
+    def alike(self) -> tuple[int, ...]:
+        """The slots whose rows must be as long as its own."""
+        return tuple(slot for slot in (self.parent, self.same_delta, self.made_of) if slot is not None)
 
     @property
     def pitch(self) -> int:
