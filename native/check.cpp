@@ -176,9 +176,8 @@ void check_values(const std::vector<Runner::Plan>& plans, const std::vector<Slot
         if (!kept(step.output)) {
             const Slot &in = all[static_cast<std::size_t>(step.input)],
                        &out = all[static_cast<std::size_t>(step.output)];
-            require(step.op == Op::kBatchNorm && !step.per_pixel && step.addend < 0 &&
-                        step.activation != Activation::kSigmoid && in.border == out.border,
-                    "a step's output needs a place");
+            require(step.op == Op::kBatchNorm && !step.per_pixel && step.addend < 0, "a step's output needs a place");
+            require(in.border == out.border, "a batch norm that goes into a convolution has another border");
             normalized[static_cast<std::size_t>(step.output)] = true;
         }
     }

@@ -42,8 +42,9 @@ double Runner::time_step(int step, Pass pass, const float* params, int repetitio
     if (pass == Pass::kDx && !training_.program.steps[step].needs_dx) {
         throw std::invalid_argument("the step has no dx");
     }
-    if (arenas_.pointers.size() < needed) {
-        throw std::invalid_argument("run a batch with gradients first, of at least one block of 16 samples a thread");
+    const bool learned = arenas_.lanes_each >= training_.program.arena;
+    if (!learned || std::min(arenas_.pointers.size(), scratch_.pointers.size()) < needed) {
+        throw std::invalid_argument("run a batch with gradients first, on as many threads, with 16 samples for each");
     }
     const std::size_t gradients = needed * static_cast<std::size_t>(training_.program.parameters);
     if (gradients_.size() < gradients) gradients_.resize(gradients);

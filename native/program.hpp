@@ -32,8 +32,10 @@ enum class Loss : int { kCrossEntropy, kLogLoss, kSquaredError };
 // Several may lie in one another: the parts of a concatenation, the δ of a sum and of what is summed.
 struct Slot {
     int channels, height, width, border;
-    std::ptrdiff_t value, delta;  // where value and ∂J/∂value begin in a block's arena, in lanes; −1: there is none
-    bool reused = false;          // their places hold other numbers in between: who writes first clears the border
+    // Where value and ∂J/∂value begin in a block's arena, in lanes; −1: there is none, as of a batch norm's output that
+    // its reader makes, kernels/norm_before.hpp.
+    std::ptrdiff_t value, delta;
+    bool reused = false;  // their places hold other numbers in between: who writes first clears the border
 
     int pitch() const { return width + 2 * border; }
     std::ptrdiff_t plane() const { return static_cast<std::ptrdiff_t>(height) * pitch(); }

@@ -253,8 +253,9 @@ void input_gradient(const Here& h, const Step& step) {
 
 void backward_convolution(const Here& h, const Step& step, float* gradients) {
     lay_out_delta(h, step);
-    weight_gradient(h, step, gradients);
+    // In this order x is still in the cache when the batch norm before it asks for it.
     if (step.needs_dx) input_gradient(h, step);
+    weight_gradient(h, step, gradients);
 }
 
 // Before anything of it is written.

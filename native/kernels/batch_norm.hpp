@@ -227,7 +227,7 @@ inline void measure_pixels_of_delta(const Step& step, const Slot& in, const Slot
 inline void measure_delta(const Program& program, const Step& step, const float* params, const Norm* norms,
                           lanes* arena, Moments* moments, Part part) {
     const Slot &in = program.slots[step.input], &out = program.slots[step.output];
-    const Normalizer normalizer{step, params, norms};
+    const Normalizer normalizer{&step, params, norms};
     norms += step.norm;
     moments += step.norm;
     const auto sum = [&](int c) {

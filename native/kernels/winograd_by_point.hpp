@@ -56,7 +56,7 @@ struct Correlation {
     Maps from, to;
     int before_rows, before_columns;
     const lanes* zeros;
-    const Normalizer* norm = nullptr;
+    Normalizer norm = {};
 
     int across() const { return (to.slot.width + kSide - 1) / kSide; }
     int tiles() const { return (to.slot.height + kSide - 1) / kSide * across(); }
@@ -78,15 +78,15 @@ struct Correlation {
     }
 };
 
-// Rows of inputs under a tile of R×C outputs become rows of what the batch norm makes of them. The zeros around the
-// maps are zeros behind it.
+// Rows of inputs under a tile of R×C outputs become rows of what the batch norm makes of them. Outside the map there
+// stay zeros: the padding comes after batch norm and activation.
 template <int R, int C>
 void normalize_tile(const Correlation& maps, int c, const Tile& tile, const lanes** rows, lanes* made) {
     const int left = tile.left - maps.before_columns, width = maps.from.slot.width;
     const bool within = left >= 0 && left + C + 2 <= width;
     for (int r = 0; r < R + 2; ++r, made += C + 2) {
         if (rows[r] == maps.zeros) continue;
-        maps.norm->make(c, rows[r], C + 2, made);
+        maps.norm.make(c, rows[r], C + 2, made);
         for (int k = 0; !within && k < C + 2; ++k) {
             if (left + k < 0 || left + k >= width) made[k] = lanes{};
         }
@@ -103,7 +103,7 @@ void transform_tile(const Correlation& maps, int c, const Tile& tile, lanes* x, 
         for (int k = 0; k < C; ++k) __builtin_prefetch(rows[r] + maps.from.slot.plane() + k);  // the next channel's
     }
     lanes made[(R + 2) * (C + 2)];
-    if (maps.norm) normalize_tile<R, C>(maps, c, tile, rows, made);
+    if (maps.norm.step) normalize_tile<R, C>(maps, c, tile, rows, made);
     for (int part = 0; part < kParts; ++part) {
         transform_rows_of_inputs<R, C, 0, 5>(rows, part, x, step);
         transform_rows_of_inputs<R, C, 1, 2>(rows, part, x, step);
@@ -275,8 +275,12 @@ void correlate_by_point(const Correlation& maps, const Panels<kForward>& panels,
 // A convolution of what its source has in memory; the δ of its outputs, or the outputs themselves, lie at `to`.
 inline Correlation correlation_of(const Source& source, const Step& step, const Slot& out, lanes* arena,
                                   std::ptrdiff_t to, const lanes* zeros) {
-    return {{source.maps, arena + source.maps.value},  {out, arena + to}, step.rows.before, step.columns.before, zeros,
-            source.norm ? &source.normalizer : nullptr};
+    return {{source.maps, arena + source.maps.value},
+            {out, arena + to},
+            step.rows.before,
+            step.columns.before,
+            zeros,
+            source.norm};
 }
 
 template <typename Activate>

@@ -79,7 +79,9 @@ void normalize_under_way(const Net& net, Layout& found) {
     found.made_of.assign(net.slots.size(), -1);
     for (const Runner::Plan& plan : found.plans) {
         const Step& norm = plan.step;
-        const bool plain = norm.addend < 0 && !norm.per_pixel && norm.activation != Activation::kSigmoid;
+        const bool quick = norm.activation == Activation::kNone || norm.activation == Activation::kReLU ||
+                           norm.activation == Activation::kLeakyReLU;
+        const bool plain = norm.addend < 0 && !norm.per_pixel && quick;
         if (norm.op != Op::kBatchNorm || !plain || norm.output == net.here) continue;
         int readers = 0, by_points = 0;
         for (const Runner::Plan& other : found.plans) {

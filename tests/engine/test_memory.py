@@ -108,8 +108,9 @@ def play_backward(program: Program, arena: Arena) -> None:
             arena.read("delta", step.input)
         elif step.needs_dx:
             arena.write("delta", step.input)
-        if step.op == "conv" and step.weights_tile:
-            arena.read("value", step.input)  # which the notes and dx have left alone
+        if step.op == "conv":  # the weight gradient comes after dx
+            arena.read("delta", step.output)
+            arena.read("value", step.input)
 
 
 def play(program: Program) -> None:

@@ -9,7 +9,7 @@ import pytest
 from native_nets import SETS, build, samples
 
 from pellucid.engine import instruction_set
-from pellucid.layers import Conv2d, Flatten, Linear, ReLU
+from pellucid.layers import BatchNorm2d, Conv2d, Flatten, Linear, ReLU
 
 native = pytest.importorskip("pellucid._native", reason="installed without a C++ compiler")
 
@@ -57,7 +57,7 @@ def test_timing_changes_nothing_that_is_computed() -> None:
         ({"params": np.ones(3)}, TypeError, "incompatible function arguments"),
         ({"repetitions": 0}, ValueError, "repetitions and threads must be at least 1"),
         ({"threads": 0}, ValueError, "repetitions and threads must be at least 1"),
-        ({"threads": 3}, ValueError, "run a batch with gradients first, of at least one block of 16 samples a thread"),
+        ({"threads": 3}, ValueError, "run a batch with gradients first, on as many threads, with 16 samples for each"),
     ],
 )
 def test_timed_wrong_it_raises(changed: dict[str, Any], error: type[Exception], message: str) -> None:
@@ -69,6 +69,32 @@ def test_nothing_is_timed_before_a_batch() -> None:
     network = build([Conv2d(3, 3), Conv2d(4, 3), Flatten()], (1, 8, 8))
     with pytest.raises(ValueError, match="run a batch with gradients first"):
         call(network)
+
+
+def with_norm() -> Any:
+    return build([Conv2d(8, 3), BatchNorm2d(), ReLU(), Conv2d(16, 3), Flatten()], (1, 40, 40))
+
+
+def test_a_convolution_with_a_batch_norm_in_it_is_timed() -> None:
+    network = with_norm()
+    network.loss_and_gradients(*samples(network, 16))
+    step = network._native.program.steps[2]
+    assert network._native.program.training.values[step.input] == -1
+    for pass_ in ("forward", "dx", "dweight"):
+        assert 0 < call(network, step=2, pass_=pass_) < 10
+
+
+def test_with_batch_norm_nothing_is_timed_where_there_is_no_room() -> None:
+    network = with_norm()
+    x, y = samples(network, 64)
+    network.forward(x)  # in less memory than training takes
+    with pytest.raises(ValueError, match="run a batch with gradients first"):
+        call(network, step=2)
+    network.n_jobs = 1  # four blocks in memories of their own, but one thread's scratch
+    network.loss_and_gradients(x, y)
+    assert 0 < call(network, step=2) < 10
+    with pytest.raises(ValueError, match="run a batch with gradients first, on as many threads"):
+        call(network, step=2, threads=4)
 
 
 def test_the_peak_is_that_of_a_processor() -> None:

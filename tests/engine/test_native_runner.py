@@ -292,7 +292,7 @@ INTO = {**TILED, "input": 1, "output": 2}
 NOWHERE = (2, 5, 6, 1, -1, 80)
 
 
-def normalized(*steps: dict[str, Any], slots: dict[int, Any], output: int = 2) -> Any:
+def normalized(*steps: dict[str, Any], slots: dict[int, Any], output: int = 2, **changed: Any) -> Any:
     native = pytest.importorskip("pellucid._native")
     given = [MAPS[0], NOWHERE, MAPS[1], MAPS[0]]
     for number, slot in slots.items():
@@ -300,7 +300,7 @@ def normalized(*steps: dict[str, Any], slots: dict[int, Any], output: int = 2) -
     return native.Runner(**laid_out({
         "slots": given, "steps": [step_of(**step) for step in steps], "input": 0, "output": output, "loss": 0,
         "arena": ARENA, "parameters": 58, "packed": PACKED, "scratch": SCRATCH, "isa": "baseline", "norms": 2,
-        "state": 5,
+        "state": 5, **changed,
     }))  # fmt: skip
 
 
@@ -320,8 +320,9 @@ def test_a_batch_norm_may_go_into_a_convolution_by_points() -> None:
         ([NORM, {"op": "add", "input": 0, "output": 3, "addend": 1}], {"slots": {}}, "a step adds what has no place"),
         ([NORM, INTO], {"slots": {2: (3, 5, 6, 1, -1, 280)}, "output": 3}, "a step's output needs a place"),
         ([{**NORM, "addend": 3}, INTO], {"slots": {}}, "a step's output needs a place"),
-        ([{**NORM, "activation": "sigmoid"}, INTO], {"slots": {}}, "a step's output needs a place"),
-        ([NORM, INTO], {"slots": {0: (2, 5, 6, 0, 0, 80)}}, "a step's output needs a place"),
+        ([{**NORM, "per_pixel": True, "bias": 114}, INTO], {"slots": {}, "norms": 60, "state": 121, "parameters": 174},
+         "a step's output needs a place"),
+        ([NORM, INTO], {"slots": {0: (2, 5, 6, 0, 0, 80)}}, "has another border"),
         ([NORM, INTO], {"slots": {1: (2, 5, 6, 1, -2, 80)}}, "a slot lies outside the arena"),
     ],
 )

@@ -269,14 +269,16 @@ def test_every_field_of_a_step_is_sent() -> None:
     [
         ([BatchNorm2d(), ReLU(), Conv2d(16, 3)], False),
         ([BatchNorm2d(), Conv2d(16, 3, padding=2)], False),
-        ([BatchNorm2d(), Tanh(), Conv2d(16, 3)], False),
-        ([BatchNorm2d(), Sigmoid(), Conv2d(16, 3)], True),  # of the zeros around the maps it would make a half
+        ([BatchNorm2d(), LeakyReLU(0.1), Conv2d(16, 3)], False),
+        ([BatchNorm2d(), Tanh(), Conv2d(16, 3)], True),  # e^x again and again
+        ([BatchNorm2d(), Sigmoid(), Conv2d(16, 3)], True),
         ([BatchNorm2d(), ReLU(), Conv2d(16, 3, stride=2)], True),
         ([BatchNorm2d(), ReLU(), Conv2d(16, 5)], True),
         ([BatchNorm2d(), ReLU(), Conv2d(8, 3)], True),  # too few filters for tiles in the weight gradient
         ([BatchNorm2d(), ReLU(), Conv2d(16, 3, winograd=False)], True),
         ([BatchNorm2d(), ReLU(), MaxPool2d(1), Conv2d(16, 3)], True),
-        ([BatchNorm2d(), Residual([Conv2d(8, 3, padding=1)])], True),
+        ([BatchNorm2d(), Residual([Conv2d(16, 3, padding=1), Conv2d(8, 1)])], True),
+        ([BatchNorm2d(), Concat([[Conv2d(16, 3)], [Conv2d(16, 3)]])], True),
         ([Residual([BatchNorm2d()]), Conv2d(16, 3)], True),
         ([Concat([[BatchNorm2d()], [Conv2d(8, 1)]]), Conv2d(16, 3)], True),
         ([BatchNorm2d()], True),

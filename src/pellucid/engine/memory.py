@@ -167,7 +167,7 @@ def of_whole_batch(slots: Sequence[Slot], steps: Sequence[Step]) -> tuple[int, i
 
 
 def _root(slots: Sequence[Slot], number: int, of_delta: bool) -> tuple[int, int]:
-    """Return the slot in whose value, or δ, this one's lies, and where in it."""
+    """Return the slot in whose value, or δ, this one's lies, and where in it; or of whose value it is made."""
     slot, offset = slots[number], 0
     while True:
         if slot.parent is not None:

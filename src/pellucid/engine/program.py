@@ -383,14 +383,14 @@ class Program:
     def _normalize_under_way(self) -> None:
         """Let convolutions by points make what they read of what a batch norm reads, which nobody then keeps.
 
-        They transform every tile anyway. Around the map the activation leaves zeros as they are.
+        They do so for every tile, and again on the way back: e^x in an activation would cost more than it saves.
         """
         by_points = {step.input for step in self.steps if step.tile == step.weights_tile == tiles.BY_POINT}
         for step in self.steps:
             output = self.slots[step.output]
-            alone = output.readers == 1 and output.parent is None
-            plain = step.addend < 0 and not step.per_pixel and step.activation != "sigmoid"
-            if step.op == "batch_norm" and plain and alone and step.output in by_points:
+            alone = output.readers == 1 and step.output in by_points
+            plain = step.addend < 0 and not step.per_pixel and step.activation in ("none", "relu", "leaky_relu")
+            if step.op == "batch_norm" and plain and alone:
                 output.made_of = step.input
 
     def _share_borders(self) -> None:

@@ -39,7 +39,7 @@ class Slot:
         readers: how many steps read it.
         parent, first: the slot whose channels from ``first`` on it is; None for none.
         same_delta: the slot whose δ is its own δ too, to begin with.
-        made_of: the slot from whose value its reader makes its own, which nobody keeps.
+        made_of: the slot, a batch norm's input, from whose value its one reader makes this one's, which has no place.
     """
 
     channels: int
