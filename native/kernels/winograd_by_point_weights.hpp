@@ -171,12 +171,11 @@ inline void weights_by_point(const Program& program, const Step& step, const Sou
             const int filters = at_most(kSumBlock, w.out - f0), channels = at_most(kSumBlock, c_end - c0);
             const int tiles = (channels + kPointTile - 1) / kPointTile;
             const SumBlock block{tiles * kPointTile, vectors_of(filters), x_step, v_step};
-            const int last = maps.groups() - 1;
-            for (int number = last; number >= 0; --number) {  // dx has read these δ last
+            for (int number = 0; number < maps.groups(); ++number) {
                 const Group group = maps.group(number);
                 transform_group(maps, group, c0, channels, x, x_step);
                 transform_deltas(maps.to, group, f0, block, v);
-                add_products_of_group(group, block, x, v, number == last, sums);
+                add_products_of_group(group, block, x, v, number == 0, sums);
             }
             for (int i = 0; i < block.vectors; ++i) {
                 for (int c = 0; c < channels; c += kLanes) {
