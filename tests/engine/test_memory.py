@@ -47,7 +47,7 @@ class Arena:
     def read(self, kind: str, number: int) -> None:
         made_of = self.slots[number].made_of
         if kind == "value" and made_of is not None:
-            return self.read(kind, made_of)
+            number = made_of
         # A part of a concatenation is the whole's, and the whole is its parts'.
         names = {f"{kind} {other}" for other in self.family(number)}
         assert set(self.owner[self.region(kind, number)]) <= names, (kind, number)

@@ -320,8 +320,11 @@ def test_a_batch_norm_may_go_into_a_convolution_by_points() -> None:
         ([NORM, {"op": "add", "input": 0, "output": 3, "addend": 1}], {"slots": {}}, "a step adds what has no place"),
         ([NORM, INTO], {"slots": {2: (3, 5, 6, 1, -1, 280)}, "output": 3}, "a step's output needs a place"),
         ([{**NORM, "addend": 3}, INTO], {"slots": {}}, "a step's output needs a place"),
-        ([{**NORM, "per_pixel": True, "bias": 114}, INTO], {"slots": {}, "norms": 60, "state": 121, "parameters": 174},
-         "a step's output needs a place"),
+        (
+            [{**NORM, "per_pixel": True, "bias": 114}, INTO],
+            {"slots": {}, "norms": 60, "state": 121, "parameters": 174},
+            "a step's output needs a place",
+        ),
         ([NORM, INTO], {"slots": {0: (2, 5, 6, 0, 0, 80)}}, "has another border"),
         ([NORM, INTO], {"slots": {1: (2, 5, 6, 1, -2, 80)}}, "a slot lies outside the arena"),
     ],
