@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from importlib.util import find_spec
+from math import inf
 
 from benchmarks import images
 from benchmarks.agreement import worst
@@ -18,8 +19,8 @@ from benchmarks.worker import Worker, WorkerError
 #: seconds that a variant may take for its first answer, compilation included
 PATIENCE = 600.0
 
-#: measurements of every variant, of one step each; it counts with the smallest
-TRIALS = 2
+#: steps of every variant that are tried, at least, and the seconds that quick ones fill with more; the quickest counts
+TRIALS, TRYING = 2, 8.0
 
 #: rounds to measure at least, however long they take
 LEAST = 3
@@ -47,25 +48,37 @@ def measure_deep(work: DeepWork, settings: Settings) -> Row:
 
 def _steps(row: Row, ours: Worker, settings: Settings, running: ExitStack) -> None:
     """Time the peer's variants, of which only the fastest so far keeps its process and memory; then both in turn."""
-    expected, best = ours.answer(), None
+    expected = ours.answer()
+    rivals: dict[str, Worker] = {}
     for variant in row.work.variants(settings.compiled):
         peer = _agreeing(row, variant, expected, settings)
         if peer is None:
             continue
-        running.enter_context(peer)
-        row.tried[variant] = min(peer.seconds(1) for _ in range(TRIALS))
-        if best is None or row.tried[variant] < row.tried[row.variant]:
-            best, peer, row.variant = peer, best, variant
-        if peer is not None:
-            peer.close()
-    if best is None:
+        rivals[variant] = running.enter_context(peer)
+        row.tried |= _tried(rivals)
+        row.variant = min(rivals, key=lambda rival: row.tried[rival])
+        for slower in rivals.keys() - {row.variant}:
+            rivals.pop(slower).close()
+    if not rivals:
         row.refused = "PyTorch agrees in no variant"
         return
+    best = rivals[row.variant]
     most = images.count(settings.folder, row.work.image_shape) // row.work.batch
     pace = ours.seconds(1) + row.tried[row.variant]
     row.times = min(max(1, round(settings.seconds / ROUNDS / pace)), most)
     mine, theirs = seconds(ours), seconds(best)
     row.rounds = alternate(lambda: mine(row.times), lambda: theirs(row.times), settings.seconds, LEAST)
+
+
+def _tried(rivals: dict[str, Worker]) -> dict[str, float]:
+    """Return the seconds of everyone's quickest step; they take turns, as the machine may be slow for a while."""
+    quickest, spent, rounds = dict.fromkeys(rivals, inf), 0.0, 0
+    while rounds < TRIALS or spent < TRYING:
+        for variant, peer in rivals.items():
+            taken = peer.seconds(1)
+            quickest[variant], spent = min(quickest[variant], taken), spent + taken
+        rounds += 1
+    return quickest
 
 
 def _memory(row: Row, ours: Worker, settings: Settings, running: ExitStack) -> None:

@@ -86,6 +86,16 @@ def test_the_best_variant_is_measured_in_three_rounds_at_least(
     assert FakeWorker.open == []
 
 
+def test_a_variant_that_is_tried_while_the_machine_is_slow_may_still_be_the_best(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    steps = {"NCHW, eager": [0.3] * 99, "channels_last, eager": [0.9] * 4 + [0.2] * 90}
+    monkeypatch.setattr(FakeWorker, "seconds", lambda worker, times: times * steps.get(worker.told, [0.1] * 9).pop(0))
+    row = measure_deep.measure_deep(DeepWork("train", "resnet20_cifar", 16), settings)
+    assert row.tried == {"NCHW, eager": 0.3, "channels_last, eager": 0.2}
+    assert row.variant == "channels_last, eager"
+
+
 def test_memory_is_that_of_two_steps_in_fresh_processes(settings: Settings) -> None:
     row = measure_deep.measure_deep(DeepWork("memory", "vgg16", 16), settings)
     assert (row.variant, row.times, row.rounds) == ("channels_last, eager", 2, [Round(4.0, 12.0)] * 3)
