@@ -141,6 +141,20 @@ def plan(slots: Sequence[Slot], steps: Sequence[Step], output: int, *, training:
     )
 
 
+def normalize_under_way(slots: Sequence[Slot], steps: Sequence[Step]) -> None:
+    """Let convolutions by points make what they read of what a batch norm reads, which nobody then keeps.
+
+    They do so for every tile, and again on the way back: e^x in an activation would cost more than it saves.
+    """
+    by_points = {step.input for step in steps if step.tile == step.weights_tile == winograd.BY_POINT}
+    for step in steps:
+        output = slots[step.output]
+        alone = output.readers == 1 and step.output in by_points
+        plain = step.addend < 0 and not step.per_pixel and step.activation in ("none", "relu", "leaky_relu")
+        if step.op == "batch_norm" and plain and alone:
+            output.made_of = step.input
+
+
 def go_back_in_place(slots: Sequence[Slot], steps: Sequence[Step]) -> None:
     """Let a batch norm's δ, made pixel by pixel, lie where its output's δ lies, if nobody else needs that one."""
     for step in steps:

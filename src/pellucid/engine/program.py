@@ -14,7 +14,7 @@ from typing import Any
 from pellucid.arrays import Shape
 from pellucid.engine import winograd as tiles
 from pellucid.engine.inheritance import speaks_for
-from pellucid.engine.memory import Layout, go_back_in_place, of_whole_batch, plan
+from pellucid.engine.memory import Layout, go_back_in_place, normalize_under_way, of_whole_batch, plan
 from pellucid.engine.steps import Slot, Step, is_pointwise
 from pellucid.errors import EngineError
 from pellucid.graph import INPUT, Graph
@@ -331,7 +331,7 @@ class Program:
         for step in self.steps:
             if step.op == "conv":
                 self._widen(step)
-        self._normalize_under_way()
+        normalize_under_way(self.slots, self.steps)
         self._share_borders()
         go_back_in_place(self.slots, self.steps)
         self._scratch = 0
@@ -380,21 +380,8 @@ class Program:
             return tiles.packs_nothing(source.channels, output.channels, *maps)
         return is_pointwise(step, source, output)
 
-    def _normalize_under_way(self) -> None:
-        """Let convolutions by points make what they read of what a batch norm reads, which nobody then keeps.
-
-        They do so for every tile, and again on the way back: e^x in an activation would cost more than it saves.
-        """
-        by_points = {step.input for step in self.steps if step.tile == step.weights_tile == tiles.BY_POINT}
-        for step in self.steps:
-            output = self.slots[step.output]
-            alone = output.readers == 1 and step.output in by_points
-            plain = step.addend < 0 and not step.per_pixel and step.activation in ("none", "relu", "leaky_relu")
-            if step.op == "batch_norm" and plain and alone:
-                output.made_of = step.input
-
     def _share_borders(self) -> None:
-        """Give slots that lie in one another the same borders."""
+        """Give slots that lie in one another, or are made of one another, the same borders."""
         pairs = [(i, other) for i, slot in enumerate(self.slots) for other in slot.alike]
         tied = [(self.slots[i], self.slots[other]) for i, other in pairs]
         while any(a.border != b.border for a, b in tied):
